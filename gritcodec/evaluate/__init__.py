@@ -1,0 +1,1 @@
+"""Measuring quality: metrics from well-kept packages and the evaluation protocol."""

@@ -1,0 +1,78 @@
+"""Speech quality and intelligibility of a decoded waveform against its original."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gritcodec.errors import AudioError
+
+RATE = 16000
+
+
+def _mono_16k(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
+    """[samples] or [channels, samples] at any rate -> mono [samples] float64 at 16 kHz."""
+    import soxr
+
+    mono = np.asarray(waveform, dtype=np.float64)
+    if mono.ndim == 2:
+        mono = mono.mean(0)
+    return mono if sample_rate == RATE else soxr.resample(mono, sample_rate, RATE)
+
+
+def _pair(reference: np.ndarray, degraded: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
+    if np.shape(reference)[-1] != np.shape(degraded)[-1]:
+        raise AudioError(
+            f"the two waveforms must be equally long: {np.shape(reference)[-1]} and {np.shape(degraded)[-1]} samples"
+        )
+    return _mono_16k(reference, sample_rate), _mono_16k(degraded, sample_rate)
+
+
+def pesq_wb(reference: np.ndarray, degraded: np.ndarray, sample_rate: int) -> float:
+    """Wide-band PESQ (ITU-T P.862.2), 1.0 to 4.64.
+
+    Args:
+        reference, degraded: [samples] or [channels, samples] (mixed to mono), equally long.
+        sample_rate: Hz; resampled to 16 kHz.
+
+    Raises:
+        AudioError: PESQ has no answer, for instance for silence or a clip below a quarter of a second.
+    """
+    from pesq import PesqError, pesq
+
+    original, decoded = _pair(reference, degraded, sample_rate)
+    try:
+        return float(pesq(RATE, original.astype(np.float32), decoded.astype(np.float32), "wb"))
+    except (PesqError, ValueError, ZeroDivisionError) as error:
+        reason = error.args[0] if error.args else error
+        reason = reason.decode() if isinstance(reason, bytes) else reason
+        raise AudioError(f"PESQ cannot rate this clip: {reason}") from error
+
+
+def stoi(reference: np.ndarray, degraded: np.ndarray, sample_rate: int, extended: bool = False) -> float:
+    """Short-time objective intelligibility (Taal et al. 2011), about 0 to 1.
+
+    Args:
+        reference, degraded: [samples] or [channels, samples] (mixed to mono), equally long.
+        sample_rate: Hz.
+        extended: ESTOI (Jensen and Taal 2016).
+
+    Raises:
+        AudioError: less than 0.4 s of speech in the reference: the measure is not defined.
+    """
+    import warnings
+
+    import pystoi
+
+    original, decoded = _pair(reference, degraded, sample_rate)
+    with warnings.catch_warnings():
+        # pystoi answers 1e-5 with a warning where it has too few frames: no number is better than a false one.
+        warnings.simplefilter("error", RuntimeWarning)
+        try:
+            return float(pystoi.stoi(original, decoded, RATE, extended=extended))
+        except (RuntimeWarning, ValueError, IndexError) as error:
+            raise AudioError("STOI cannot rate this clip: too little speech in it") from error
+
+
+def estoi(reference: np.ndarray, degraded: np.ndarray, sample_rate: int) -> float:
+    """Extended STOI; see stoi."""
+    return stoi(reference, degraded, sample_rate, extended=True)

@@ -1,0 +1,124 @@
+"""Model folders: config.yaml and weights.safetensors, shipped inside the package or anywhere on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gritcodec import config as configuration
+from gritcodec.errors import ModelError
+
+if TYPE_CHECKING:
+    from gritcodec.nn.autoencoder import Autoencoder
+
+SHIPPED = Path(__file__).parent / "models"
+WEIGHTS = "weights.safetensors"
+CONFIG = "config.yaml"
+FINGERPRINT_BYTES = 8
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network with its identity.
+
+    Attributes:
+        name: the folder's name.
+        fingerprint: first 8 bytes of the SHA-256 of the weights file; what a .grit file carries.
+        network: the network, in evaluation mode.
+        folder: where it came from.
+    """
+
+    name: str
+    fingerprint: bytes
+    network: Autoencoder
+    folder: Path
+
+
+def available() -> list[str]:
+    """Names of the models shipped inside the package."""
+    if not SHIPPED.is_dir():
+        return []
+    return sorted(entry.name for entry in SHIPPED.iterdir() if (entry / WEIGHTS).is_file())
+
+
+def resolve(name_or_path: str | os.PathLike[str]) -> Path:
+    """Find a model's folder.
+
+    Raises:
+        ModelError: neither a shipped model's name nor a folder with a model in it.
+    """
+    names = available()
+    if str(name_or_path) in names:
+        return SHIPPED / str(name_or_path)
+    folder = Path(name_or_path)
+    if (folder / WEIGHTS).is_file() and (folder / CONFIG).is_file():
+        return folder
+    if folder.is_dir():
+        raise ModelError(f"no model in {folder}: it needs {CONFIG} and {WEIGHTS}")
+    shipped = ", ".join(names) or "none"
+    raise ModelError(f"no model '{name_or_path}'; shipped models: {shipped}; a folder's path works too")
+
+
+def fingerprint(folder: Path) -> bytes:
+    """First 8 bytes of the SHA-256 of the folder's weights file."""
+    with open(folder / WEIGHTS, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()[:FINGERPRINT_BYTES]
+
+
+def load(folder: Path) -> LoadedModel:
+    """Rebuild a network from its folder, float32, evaluation mode.
+
+    Raises:
+        ModelError: the weights are damaged or do not fit the configuration.
+        ConfigError: the configuration is not valid.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from gritcodec.nn.autoencoder import Autoencoder
+    from gritcodec.nn.config import NetworkConfig
+
+    path = folder / CONFIG
+    settings = configuration.from_dict(NetworkConfig, configuration.read_yaml(path), str(path))
+    try:
+        tensors = load_file(folder / WEIGHTS)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"cannot read {folder / WEIGHTS}: {error}") from error
+    network = Autoencoder(settings)
+    try:
+        network.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()})
+    except RuntimeError as error:
+        raise ModelError(f"the weights in {folder} do not fit its {CONFIG}") from error
+    network.eval().requires_grad_(False)
+    return LoadedModel(folder.resolve().name, fingerprint(folder), network, folder)
+
+
+def save(folder: Path, network: Autoencoder, half: bool = True) -> None:
+    """Write a model folder from which `load` rebuilds the network; the codebooks' transform is folded in.
+
+    Args:
+        folder: created when missing; existing files appear replaced only when whole.
+        network: in any mode, on any device; left as it was.
+        half: store parameters as float16 (buffers such as running statistics stay float32).
+    """
+    import copy
+
+    import torch
+    from safetensors.torch import save_file
+
+    folded = copy.deepcopy(network).cpu()
+    folded.quantizer.fold()
+    parameters = {name for name, _ in folded.named_parameters()}
+    tensors = {}
+    for name, tensor in folded.state_dict().items():
+        kind = torch.float16 if half and name in parameters else tensor.dtype
+        tensors[name] = tensor.detach().to(kind).contiguous()
+    folder.mkdir(parents=True, exist_ok=True)
+    configuration.write_yaml(folder / f".{CONFIG}.part", folded.config)
+    save_file(tensors, folder / f".{WEIGHTS}.part")
+    os.replace(folder / f".{CONFIG}.part", folder / CONFIG)
+    os.replace(folder / f".{WEIGHTS}.part", folder / WEIGHTS)

@@ -1,0 +1,1 @@
+"""The network: causal streaming layers, encoder and decoder. No files, no training."""

@@ -1,0 +1,83 @@
+"""The network's configuration: enough to rebuild it from a model folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+RADII = ("linear", "tanh")
+TRANSFORMS = ("identity", "linear")
+
+
+@dataclass(frozen=True)
+class QuantizerConfig:
+    """Residual GRIT-VQ.
+
+    Attributes:
+        stages: residual stages; one more stage is one more step of bitrate.
+        codebook_size: codes a stage, a power of two.
+        dim: dimension of the latent and of the codes.
+        radius: member of the radius family, see gritcodec.quantize.grit.
+        slope: `a` of the linear radius, 0 (the encoder gets STE's gradient) to 1.
+        transform: member of the transform family.
+        commitment_weight: weight of ||z - sg q||^2 summed over stages, in units of the latent's variance.
+        codebook_weight: weight of ||sg z - q||^2, in units of each stage's own variance.
+    """
+
+    stages: int = 12
+    codebook_size: int = 1024
+    dim: int = 64
+    radius: str = "linear"
+    slope: float = 1.0
+    transform: str = "linear"
+    commitment_weight: float = 0.25
+    codebook_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.stages < 1 or self.dim < 1:
+            raise ValueError("stages and dim must be at least 1")
+        if self.codebook_size < 2 or self.codebook_size & (self.codebook_size - 1):
+            raise ValueError(f"codebook_size must be a power of two, got {self.codebook_size}")
+        if self.radius not in RADII:
+            raise ValueError(f"radius must be one of {', '.join(RADII)}, got '{self.radius}'")
+        if self.transform not in TRANSFORMS:
+            raise ValueError(f"transform must be one of {', '.join(TRANSFORMS)}, got '{self.transform}'")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Causal convolutional encoder and decoder around the quantizer.
+
+    Attributes:
+        sample_rate: Hz.
+        hop_length: samples a code frame.
+        fine_hop: samples a step of the fine level (between waveform and code frames); divides hop_length.
+        window: samples of the analysis and synthesis windows, a multiple of fine_hop.
+        encoder_fine, encoder_coarse, decoder_coarse, decoder_fine: channels of each level.
+        encoder_fine_blocks, ...: residual blocks of each level.
+        expansion: hidden channels of a block over its channels.
+        kernel: length of the depthwise causal convolution of a block, in steps of its level.
+        head: `istft` (log-magnitude and phase, inverse STFT) or `waveform` (transposed convolutions to 16 kHz).
+    """
+
+    sample_rate: int = 16000
+    hop_length: int = 320
+    fine_hop: int = 80
+    window: int = 320
+    encoder_fine: int = 192
+    encoder_fine_blocks: int = 2
+    encoder_coarse: int = 384
+    encoder_coarse_blocks: int = 4
+    decoder_coarse: int = 384
+    decoder_coarse_blocks: int = 4
+    decoder_fine: int = 256
+    decoder_fine_blocks: int = 3
+    expansion: int = 3
+    kernel: int = 7
+    head: str = "istft"
+    quantizer: QuantizerConfig = field(default_factory=QuantizerConfig)
+
+    def __post_init__(self) -> None:
+        if self.hop_length % self.fine_hop or self.window % self.fine_hop:
+            raise ValueError("hop_length and window must be multiples of fine_hop")
+        if self.head not in ("istft", "waveform"):
+            raise ValueError(f"head must be istft or waveform, got '{self.head}'")

@@ -1,0 +1,72 @@
+"""The two fixed transforms at the network's ends: causal STFT features in, streaming inverse STFT out."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gritcodec.nn.streaming import Stream, extend_left
+
+COMPRESSION = 0.3
+_FLOOR = 1e-6
+
+
+class CompressedSTFT(nn.Module):
+    """Causal STFT with power-law compressed magnitudes, [B, T] -> [B, T // hop, 2 * (window // 2 + 1)].
+
+    Step j ends at sample (j + 1) * hop and sees the `window` samples before it, so nothing of the future is used.
+    Compression (|X|^0.3, phase kept) shows the network quiet and loud speech at like size.
+    """
+
+    def __init__(self, window: int, hop: int):
+        super().__init__()
+        self.window, self.hop = window, hop
+        self.features = 2 * (window // 2 + 1)
+        self.register_buffer("hann", torch.hann_window(window), persistent=False)
+
+    def forward(self, waveform: Tensor, stream: Stream | None = None) -> Tensor:
+        x = extend_left(self, waveform.float()[..., None], self.window - self.hop, stream)[..., 0]
+        spectrum = torch.fft.rfft(x.unfold(-1, self.window, self.hop) * self.hann)
+        parts = torch.view_as_real(spectrum)
+        power = parts.square().sum(-1, keepdim=True) + _FLOOR
+        return (parts * power ** ((COMPRESSION - 1) / 2)).flatten(-2)
+
+
+class InverseSTFT(nn.Module):
+    """Inverse STFT by overlap-add, ([B, T, F] log-magnitude, [B, T, F] phase) -> [B, T * hop].
+
+    Frame j covers the samples (j + 1) * hop - window ... (j + 1) * hop of a signal that starts at
+    -(window - hop): the output lags by window - hop samples, and that is all the look-ahead there is.
+    The windows sum to a constant, so frames need no division by an envelope.
+    Siuzdak, "Vocos", arXiv 2306.00814, for the magnitude and phase parametrization.
+    """
+
+    def __init__(self, window: int, hop: int):
+        super().__init__()
+        self.window, self.hop = window, hop
+        hann = torch.hann_window(window)
+        envelope = hann.square().reshape(-1, hop).sum(0)
+        self.register_buffer("synthesis", hann / envelope.repeat(window // hop), persistent=False)
+
+    def forward(self, log_magnitude: Tensor, phase: Tensor, stream: Stream | None = None) -> Tensor:
+        # exp() of an untrained network must not overflow; e^5 is louder than any full-scale frame.
+        magnitude = torch.exp(log_magnitude.float().clamp(max=5.0))
+        spectrum = torch.complex(magnitude * torch.cos(phase.float()), magnitude * torch.sin(phase.float()))
+        frames = torch.fft.irfft(spectrum, n=self.window) * self.synthesis
+        batch, steps, _ = frames.shape
+        ratio = self.window // self.hop
+        parts = frames.reshape(batch, steps, ratio, self.hop)
+        # Segment m of the output is the sum over r of part r of frame m - r.
+        total = F.pad(parts[:, :, 0], (0, 0, 0, ratio - 1))
+        for r in range(1, ratio):
+            total = total + F.pad(parts[:, :, r], (0, 0, r, ratio - 1 - r))
+        if stream is not None:
+            tail = stream.swap(self, total[:, steps:])
+            if tail is not None:
+                length = min(ratio - 1, total.shape[1])
+                total = total.clone()
+                total[:, :length] += tail[:, :length]
+                # A block shorter than the overlap hands the rest of the old tail on.
+                stream.swap(self, total[:, steps:])
+        return total[:, :steps].reshape(batch, steps * self.hop)

@@ -1,0 +1,104 @@
+"""Causal layers on [B, T, C] tensors that can carry their left context from one call to the next."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Stream:
+    """The left context of every causal layer: what the next block of a signal must see of the past.
+
+    An empty stream stands for zeros, which is what a signal's beginning is padded with, so that processing
+    a signal in blocks equals processing it at once.
+    """
+
+    def __init__(self) -> None:
+        self._context: dict[nn.Module, Tensor] = {}
+
+    def extend(self, layer: nn.Module, x: Tensor, length: int) -> Tensor:
+        """Put the layer's last `length` steps before x [B, T, C] and remember the new last ones."""
+        past = self._context.get(layer)
+        x = F.pad(x, (0, 0, length, 0)) if past is None else torch.cat([past, x], dim=1)
+        self._context[layer] = x[:, x.shape[1] - length :]
+        return x
+
+    def swap(self, layer: nn.Module, value: Tensor) -> Tensor | None:
+        """Store `value` for the layer and return what was stored before."""
+        past = self._context.get(layer)
+        self._context[layer] = value
+        return past
+
+
+def extend_left(layer: nn.Module, x: Tensor, length: int, stream: Stream | None) -> Tensor:
+    """x [B, T, C] with `length` earlier steps in front: zeros, or the stream's context."""
+    if length == 0:
+        return x
+    return F.pad(x, (0, 0, length, 0)) if stream is None else stream.extend(layer, x, length)
+
+
+class CausalConv(nn.Module):
+    """Dense causal convolution [B, T, C_in] -> [B, T // stride, C_out], as one matrix product over windows."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, dilation: int = 1):
+        super().__init__()
+        self.kernel, self.stride, self.dilation = kernel, stride, dilation
+        self.context = (kernel - 1) * dilation + 1 - stride
+        self.linear = nn.Linear(channels_in * kernel, channels_out)
+
+    def forward(self, x: Tensor, stream: Stream | None = None) -> Tensor:
+        x = extend_left(self, x, self.context, stream)
+        if self.kernel == self.stride:
+            return self.linear(x.reshape(x.shape[0], x.shape[1] // self.stride, -1))
+        steps = (x.shape[1] - (self.kernel - 1) * self.dilation - 1) // self.stride + 1
+        last = self.stride * (steps - 1) + 1
+        taps = [x[:, i * self.dilation : i * self.dilation + last : self.stride] for i in range(self.kernel)]
+        return self.linear(torch.cat(taps, dim=-1))
+
+
+class CausalUpsample(nn.Module):
+    """Transposed convolution with kernel = stride, [B, T, C_in] -> [B, T * stride, C_out]: needs no context."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int):
+        super().__init__()
+        self.stride = stride
+        self.linear = nn.Linear(channels_in, channels_out * stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x).reshape(x.shape[0], x.shape[1] * self.stride, -1)
+
+
+class CausalDepthwise(nn.Module):
+    """Depthwise causal convolution on [B, T, C]."""
+
+    def __init__(self, channels: int, kernel: int):
+        super().__init__()
+        self.kernel = kernel
+        self.weight = nn.Parameter(torch.randn(channels, 1, kernel) / math.sqrt(kernel))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor, stream: Stream | None = None) -> Tensor:
+        x = extend_left(self, x, self.kernel - 1, stream).transpose(1, 2)
+        return F.conv1d(x, self.weight, self.bias, groups=x.shape[1]).transpose(1, 2)
+
+
+class ConvNeXtBlock(nn.Module):
+    """Causal ConvNeXt block: depthwise convolution, layer norm, two pointwise layers, scaled residual.
+
+    Liu et al., "A ConvNet for the 2020s", arXiv 2201.03545, in one dimension.
+    """
+
+    def __init__(self, channels: int, kernel: int, expansion: int, scale: float):
+        super().__init__()
+        self.depthwise = CausalDepthwise(channels, kernel)
+        self.norm = nn.LayerNorm(channels)
+        self.up = nn.Linear(channels, channels * expansion)
+        self.down = nn.Linear(channels * expansion, channels)
+        self.scale = nn.Parameter(torch.full((channels,), scale))
+
+    def forward(self, x: Tensor, stream: Stream | None = None) -> Tensor:
+        hidden = self.norm(self.depthwise(x, stream))
+        return x + self.scale * self.down(F.gelu(self.up(hidden), approximate="tanh"))

@@ -1,0 +1,114 @@
+"""Training segments: a batch is a pure function of (seed, step), so that a resumed run sees what it would have."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gritcodec.errors import ConfigError
+from gritcodec.train.config import DataConfig
+
+_QUIET = 2e-3  # RMS below which a segment teaches nothing and makes relative losses blow up
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of one voice inside the packed samples."""
+
+    offset: int
+    samples: int
+    weight: float
+
+
+class Corpus:
+    """Packed int16 mono audio and the pieces in it.
+
+    Args:
+        audio: [N] int16, all pieces one after another; may be memory-mapped.
+        pieces: where each piece lies.
+        segment: samples of each training item.
+    """
+
+    def __init__(self, audio: np.ndarray, pieces: list[Piece], segment: int):
+        if not pieces:
+            raise ConfigError("the corpus has no audio in it")
+        self.audio, self.segment = audio, segment
+        self.offsets = np.array([piece.offset for piece in pieces])
+        self.samples = np.array([piece.samples for piece in pieces])
+        mass = self.samples * np.array([piece.weight for piece in pieces])
+        self.cumulative = np.cumsum(mass / mass.sum())
+
+    @property
+    def seconds_of_samples(self) -> int:
+        """All samples in the corpus."""
+        return int(self.samples.sum())
+
+    def batch(self, config: DataConfig, seed: int, step: int) -> Tensor:
+        """The global batch of a step, [batch, 1, segment] float32 in -1 to 1."""
+        rng = np.random.default_rng([seed, step])
+        items = [self._draw(rng, config.gain_db) for _ in range(config.batch)]
+        return torch.from_numpy(np.stack(items))[:, None]
+
+    def _draw(self, rng: np.random.Generator, gain_db: float) -> np.ndarray:
+        item = np.zeros(self.segment, dtype=np.float32)
+        for _ in range(20):
+            index = min(int(np.searchsorted(self.cumulative, rng.random())), len(self.samples) - 1)
+            samples, offset = int(self.samples[index]), int(self.offsets[index])
+            start = int(rng.integers(0, max(samples - self.segment, 0) + 1))
+            length = min(samples, self.segment)
+            clip = self.audio[offset + start : offset + start + length].astype(np.float32) / 32768
+            if np.sqrt(np.mean(np.square(clip))) < _QUIET:
+                continue
+            at = int(rng.integers(0, self.segment - length + 1))
+            item[at : at + length] = clip
+            break
+        gain = 10 ** (rng.uniform(-gain_db, gain_db) / 20)
+        peak = float(np.abs(item).max())
+        return item * np.float32(min(gain, 0.99 / max(peak, 1e-3)))
+
+
+def open_corpus(config: DataConfig, sample_rate: int, split: str = "train") -> Corpus:
+    """Open a packed corpus, a folder of audio files, or one audio file.
+
+    Raises:
+        ConfigError: nothing there, or nothing usable in it.
+    """
+    path = Path(config.corpus)
+    segment = round(config.segment * sample_rate)
+    if (path / "manifest.jsonl").is_file():
+        pieces = []
+        with open(path / "manifest.jsonl", encoding="utf-8") as lines:
+            for line in lines:
+                entry = json.loads(line)
+                if entry.get("split", "train") == split:
+                    pieces.append(Piece(entry["offset"], entry["samples"], entry.get("weight", 1.0)))
+        return Corpus(np.memmap(path / "audio.int16", dtype="<i2", mode="r"), pieces, segment)
+    if path.exists():
+        return Corpus(*_read_files(path, sample_rate), segment)
+    raise ConfigError(f"no corpus at {path}; recipes/debian-speech/prepare.py builds one")
+
+
+def _read_files(path: Path, sample_rate: int) -> tuple[np.ndarray, list[Piece]]:
+    import soundfile
+    import soxr
+
+    endings = {"." + name.lower() for name in soundfile.available_formats()} | {".opus"}
+    files = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.suffix.lower() in endings)
+    parts, pieces, offset = [], [], 0
+    for file in files:
+        try:
+            waveform, rate = soundfile.read(file, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise ConfigError(f"cannot read {file}: {error}") from error
+        mono = soxr.resample(waveform.mean(1), rate, sample_rate)
+        packed = np.round(np.clip(mono, -1, 1) * 32767).astype(np.int16)
+        if len(packed):
+            pieces.append(Piece(offset, len(packed), 1.0))
+            parts.append(packed)
+            offset += len(packed)
+    return np.concatenate(parts) if parts else np.zeros(0, np.int16), pieces

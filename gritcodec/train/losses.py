@@ -1,0 +1,127 @@
+"""Multi-resolution spectral losses."""
+
+from __future__ import annotations
+
+import random
+
+import torch
+from torch import Tensor, nn
+
+from gritcodec.train.config import LossConfig
+
+# (window, mel bands): short windows see onsets, long ones harmonics. Six, as in DAC (arXiv 2306.06546), from 4 ms up.
+MEL_SCALES = ((64, 8), (128, 16), (256, 32), (512, 64), (1024, 80), (2048, 128))
+STFT_SCALES = ((512, 128), (1024, 256), (2048, 512))
+_MEL_FLOOR = 1e-3  # measured: a lower floor spends the gradient on silence
+
+
+def mel_filters(sample_rate: int, window: int, bands: int) -> Tensor:
+    """Slaney mel filters, [bands, window // 2 + 1]."""
+    try:
+        import librosa
+
+        return torch.from_numpy(librosa.filters.mel(sr=sample_rate, n_fft=window, n_mels=bands))
+    except ImportError:
+        # Lent GPU machines carry torchaudio but not librosa; both give the same filters.
+        from torchaudio.functional import melscale_fbanks
+
+        return melscale_fbanks(
+            window // 2 + 1, 0.0, sample_rate / 2, bands, sample_rate, norm="slaney", mel_scale="slaney"
+        ).T.contiguous()
+
+
+def spectrum(waveform: Tensor, window: Tensor, hop: int) -> Tensor:
+    """Complex STFT without padding, [B, T] -> [B, frames, bins]."""
+    return torch.fft.rfft(waveform.unfold(-1, window.numel(), hop) * window)
+
+
+class LogMelDistance(nn.Module):
+    """Mean absolute difference of log-mel spectra at one scale, of [B, T] waveforms."""
+
+    hann: Tensor
+    filters: Tensor
+
+    def __init__(self, sample_rate: int, window: int, bands: int):
+        super().__init__()
+        self.hop = window // 4
+        self.register_buffer("hann", torch.hann_window(window), persistent=False)
+        self.register_buffer("filters", mel_filters(sample_rate, window, bands).T.contiguous(), persistent=False)
+
+    def log_mel(self, waveform: Tensor) -> Tensor:
+        """Natural log of mel magnitudes above a floor, [B, frames, bands]."""
+        parts = torch.view_as_real(spectrum(waveform, self.hann, self.hop))
+        magnitude = (parts.square().sum(-1) + 1e-9).sqrt()
+        return torch.log(magnitude @ self.filters + _MEL_FLOOR)
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        with torch.no_grad():
+            wanted = self.log_mel(target)
+        return (self.log_mel(output) - wanted).abs().mean()
+
+
+class CompressedComplexDistance(nn.Module):
+    """Distance of STFTs whose magnitudes are raised to 0.3, complex and magnitude parts, of [B, T] waveforms.
+
+    Common in speech enhancement (Ephrat et al., arXiv 1804.03619; Braun and Tashev, arXiv 2009.12286).
+    """
+
+    hann: Tensor
+
+    def __init__(self, window: int = 512, hop: int = 128, power: float = 0.3, phase_share: float = 0.3):
+        super().__init__()
+        self.hop, self.power, self.phase_share = hop, power, phase_share
+        self.register_buffer("hann", torch.hann_window(window), persistent=False)
+
+    def compress(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        parts = torch.view_as_real(spectrum(waveform, self.hann, self.hop))
+        square = parts.square().sum(-1) + 1e-5
+        return square ** (self.power / 2), parts * (square ** ((self.power - 1) / 2))[..., None]
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        with torch.no_grad():
+            wanted, wanted_complex = self.compress(target)
+        got, got_complex = self.compress(output)
+        phase = (got_complex - wanted_complex).square().sum(-1).mean()
+        return self.phase_share * phase + (1 - self.phase_share) * (got - wanted).square().mean()
+
+
+class ReconstructionLoss(nn.Module):
+    """The weighted sum of the losses in a LossConfig, with resolutions drawn afresh at each step."""
+
+    def __init__(self, config: LossConfig, sample_rate: int):
+        super().__init__()
+        self.config = config
+        if config.mel:
+            self.mel = nn.ModuleList(LogMelDistance(sample_rate, *scale) for scale in MEL_SCALES)
+        if config.stft:
+            from auraloss.freq import STFTLoss
+
+            self.stft = nn.ModuleList(
+                STFTLoss(fft_size=window, hop_size=hop, win_length=window) for window, hop in STFT_SCALES
+            )
+        if config.complex:
+            self.complex = CompressedComplexDistance()
+
+    def forward(self, output: Tensor, target: Tensor, draw: random.Random | None = None) -> dict[str, Tensor]:
+        """Weighted losses by name.
+
+        Args:
+            output, target: [B, 1, T] float32.
+            draw: source of the resolutions; None uses all of them (evaluation).
+        """
+        losses = {}
+        flat_output, flat_target = output[:, 0].float(), target[:, 0].float()
+        if self.config.mel:
+            chosen = self._draw(len(self.mel), self.config.draws, draw)
+            losses["mel"] = self.config.mel * sum(self.mel[i](flat_output, flat_target) for i in chosen) / len(chosen)
+        if self.config.stft:
+            chosen = self._draw(len(self.stft), max(self.config.draws // 2, 1), draw)
+            total = sum(self.stft[i](output.float(), target.float()) for i in chosen)
+            losses["stft"] = self.config.stft * total / len(chosen)
+        if self.config.complex:
+            losses["complex"] = self.config.complex * self.complex(flat_output, flat_target)
+        return losses
+
+    @staticmethod
+    def _draw(count: int, wanted: int, draw: random.Random | None) -> list[int]:
+        return list(range(count)) if draw is None else draw.sample(range(count), min(wanted, count))

@@ -1,0 +1,54 @@
+"""`gritcodec train CONFIG`: read the configuration, train."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+from gritcodec import config as configuration
+from gritcodec.train.config import TrainConfig
+
+# `--smoke` keeps the whole path (codes drawn, dropout, checkpoint, export) and shrinks only how long it takes.
+_SMOKE = {"steps": 12, "quantize_after": 4, "log_every": 4, "audio_every": 8, "checkpoint_every": 6, "minutes": 0.0}
+
+
+def main(
+    config_path: str | Path, smoke: bool = False, resume: bool = True, minutes: float | None = None, cpu: bool = False
+) -> Path:
+    """Train as a YAML file says.
+
+    Args:
+        config_path: a TrainConfig in YAML.
+        smoke: a dozen small steps on the bundled clip, into a run folder of its own.
+        resume: go on from the run's checkpoint when there is one.
+        minutes: wall-clock limit, in place of the configuration's.
+        cpu: leave accelerators alone.
+
+    Returns:
+        The run's folder; `model` inside it is a model folder.
+
+    Raises:
+        ConfigError: the file is missing or holds something unknown.
+    """
+    config = configuration.from_dict(TrainConfig, configuration.read_yaml(config_path), str(config_path))
+    if minutes is not None:
+        config = dataclasses.replace(config, minutes=minutes)
+    if smoke:
+        clip = Path(__file__).parent.parent / "clips"
+        data = dataclasses.replace(config.data, corpus=str(clip), batch=4)
+        optimizer = dataclasses.replace(config.optimizer, warmup=2)
+        config = dataclasses.replace(
+            config, name=f"{config.name}-smoke", data=data, optimizer=optimizer, accumulate=1, **_SMOKE
+        )
+    from gritcodec.train.trainer import Trainer
+
+    trainer = Trainer(config, resume=resume and not smoke, cpu=cpu)
+    if trainer.accelerator.is_main_process:
+        trainer.folder.mkdir(parents=True, exist_ok=True)
+        configuration.write_yaml(trainer.folder / "config.yaml", config)
+        print(f"training in {trainer.folder} from step {trainer.step} of {config.steps}", file=sys.stderr)
+    trainer.run()
+    return trainer.folder
+
+
