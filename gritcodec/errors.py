@@ -1,8 +1,8 @@
 """The one family of errors that gritcodec raises on purpose.
 
-Everything a caller can do something about is a `GritcodecError`; any other exception out of the library is a bug. The
-message is one line that says what is wrong and, where there is a choice, what to do. The command line prints that line
-and ends with `exit_code`.
+Everything a caller can do something about is a `GritcodecError`; any other exception out of the library is a
+bug. The message is one line that says what is wrong and, where there is a choice, what to do. The command
+line prints that line and ends with `exit_code`.
 """
 
 from typing import ClassVar
@@ -15,7 +15,7 @@ class GritcodecError(Exception):
 
 
 class UsageError(GritcodecError):
-    """The call itself is wrong: a bitrate the model does not have, an argument of the wrong shape, a file in the way."""
+    """The call itself is wrong: an unknown bitrate, an argument of the wrong shape, a file in the way."""
 
     exit_code: ClassVar[int] = 2
 
@@ -29,7 +29,7 @@ class ModelError(UsageError):
 
 
 class AudioError(GritcodecError):
-    """Audio that cannot be read, written or coded: not an audio file, empty, or with samples that are not numbers."""
+    """Audio that cannot be read, written or coded: not an audio file, empty, or with NaN samples."""
 
 
 class OutputError(GritcodecError):

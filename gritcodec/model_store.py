@@ -75,7 +75,6 @@ def load(folder: Path) -> LoadedModel:
         ModelError: the weights are damaged or do not fit the configuration.
         ConfigError: the configuration is not valid.
     """
-    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -120,5 +119,7 @@ def save(folder: Path, network: Autoencoder, half: bool = True) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     configuration.write_yaml(folder / f".{CONFIG}.part", folded.config)
     save_file(tensors, folder / f".{WEIGHTS}.part")
-    os.replace(folder / f".{CONFIG}.part", folder / CONFIG)
-    os.replace(folder / f".{WEIGHTS}.part", folder / WEIGHTS)
+    # safetensors writes files for their owner alone; an installed model is for everyone.
+    (folder / f".{WEIGHTS}.part").chmod(0o644)
+    (folder / f".{CONFIG}.part").replace(folder / CONFIG)
+    (folder / f".{WEIGHTS}.part").replace(folder / WEIGHTS)

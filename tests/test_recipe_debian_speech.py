@@ -18,9 +18,7 @@ sf = pytest.importorskip("soundfile")
 yaml = pytest.importorskip("yaml")
 pytest.importorskip("soxr")
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("dpkg-deb") is None, reason="dpkg-deb is not on this machine (not Debian)"
-)
+pytestmark = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb is not on this machine (not Debian)")
 
 SCRIPT = Path(__file__).parents[1] / "recipes" / "debian-speech" / "prepare.py"
 RATE = 16000
@@ -232,9 +230,7 @@ def test_interrupted_run_is_taken_up(built: Path, packages: Path, tmp_path: Path
     shutil.copytree(built, tmp_path / "run")
     folder = tmp_path / "run"
     whole = (folder / "out" / "audio.int16").read_bytes()
-    stores = {
-        store.name.rsplit("-", 1)[0]: store for store in (folder / "cache/debian-speech/clips").iterdir()
-    }
+    stores = {store.name.rsplit("-", 1)[0]: store for store in (folder / "cache/debian-speech/clips").iterdir()}
     # As if killed while converting the second source, the corpus not yet written.
     stores["phone"].rename(stores["phone"].with_name(stores["phone"].name + ".partial"))
     shutil.rmtree(folder / "out")
@@ -298,9 +294,7 @@ def sources_module(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_reserved_package_in_the_sources_is_refused(packages: Path, tmp_path: Path) -> None:
     spec = {"sources": [source("it", "asterisk-core-sounds-it-g722", "*.g722")]}
-    assert "asterisk-core-sounds-it-g722 is reserved for evaluation" in error_of(
-        recipe(tmp_path, packages, spec)
-    )
+    assert "asterisk-core-sounds-it-g722 is reserved for evaluation" in error_of(recipe(tmp_path, packages, spec))
     assert not (tmp_path / "out").exists()
 
 
@@ -350,9 +344,7 @@ def test_missing_programs_are_named(packages: Path, tmp_path: Path) -> None:
 def test_package_that_apt_does_not_know(tmp_path: Path) -> None:
     programs = tmp_path / "programs"
     programs.mkdir()
-    (programs / "apt-get").write_text(
-        "#!/bin/sh\necho 'E: Unable to locate package talk-data' >&2\nexit 100\n"
-    )
+    (programs / "apt-get").write_text("#!/bin/sh\necho 'E: Unable to locate package talk-data' >&2\nexit 100\n")
     (programs / "apt-get").chmod(0o755)
     done = recipe(tmp_path, None, path=f"{programs}:/usr/bin:/bin")
     assert "package talk-data is not to be had: E: Unable to locate package talk-data" in error_of(done)
@@ -363,9 +355,7 @@ def test_apt_fetches_each_package_once(packages: Path, tmp_path: Path) -> None:
     programs = tmp_path / "programs"
     programs.mkdir()
     # Stands in for the real program: no network in tests.
-    (programs / "apt-get").write_text(
-        f'#!/bin/sh\necho "$3" >> {tmp_path}/asked\ncp {packages}/"$3"_*.deb .\n'
-    )
+    (programs / "apt-get").write_text(f'#!/bin/sh\necho "$3" >> {tmp_path}/asked\ncp {packages}/"$3"_*.deb .\n')
     (programs / "apt-get").chmod(0o755)
     for _ in range(2):
         done = recipe(tmp_path, None, path=f"{programs}:/usr/bin:/bin")

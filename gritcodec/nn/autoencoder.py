@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from gritcodec.nn.config import NetworkConfig
@@ -19,9 +18,7 @@ class Level(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(channels)
         scale = 1.0 / max(blocks, 1)
-        self.blocks = nn.ModuleList(
-            ConvNeXtBlock(channels, kernel, expansion, scale) for _ in range(blocks)
-        )
+        self.blocks = nn.ModuleList(ConvNeXtBlock(channels, kernel, expansion, scale) for _ in range(blocks))
 
     def forward(self, x: Tensor, stream: Stream | None = None) -> Tensor:
         x = self.norm(x)
@@ -121,9 +118,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.project = CausalConv(config.quantizer.dim, config.decoder_coarse, kernel=3)
         self.coarse = Level(config.decoder_coarse, config.decoder_coarse_blocks, config.kernel, config.expansion)
-        self.up = CausalUpsample(
-            config.decoder_coarse, config.decoder_fine, config.hop_length // config.fine_hop
-        )
+        self.up = CausalUpsample(config.decoder_coarse, config.decoder_fine, config.hop_length // config.fine_hop)
         self.fine = Level(config.decoder_fine, config.decoder_fine_blocks, config.kernel, config.expansion)
         self.head: SpectralHead | WaveformHead
         self.head = SpectralHead(config) if config.head == "istft" else WaveformHead(config)

@@ -19,6 +19,8 @@ class CompressedSTFT(nn.Module):
     Compression (|X|^0.3, phase kept) shows the network quiet and loud speech at like size.
     """
 
+    hann: Tensor
+
     def __init__(self, window: int, hop: int):
         super().__init__()
         self.window, self.hop = window, hop
@@ -41,6 +43,8 @@ class InverseSTFT(nn.Module):
     The windows sum to a constant, so frames need no division by an envelope.
     Siuzdak, "Vocos", arXiv 2306.00814, for the magnitude and phase parametrization.
     """
+
+    synthesis: Tensor
 
     def __init__(self, window: int, hop: int):
         super().__init__()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -29,7 +28,7 @@ def save_checkpoint(
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f".{FILE}.part"
     save_file(tensors, part, metadata={"state": json.dumps({"step": step})})
-    os.replace(part, folder / FILE)
+    part.replace(folder / FILE)
 
 
 def load_checkpoint(

@@ -38,8 +38,8 @@ class LossConfig:
     """
 
     mel: float = 1.0
-    stft: float = 0.3
-    complex: float = 1.0
+    stft: float = 0.2
+    complex: float = 4.0
     draws: int = 2
 
     def __post_init__(self) -> None:
@@ -65,11 +65,11 @@ class OptimizerConfig:
     rate: float = 1e-3
     codebook_rate: float = 3.0
     warmup: int = 300
-    decay: float = 0.4
+    decay: float = 0.35
     final: float = 0.02
     betas: tuple[float, ...] = (0.8, 0.98)
     weight_decay: float = 0.01
-    clip: float = 1.0
+    clip: float = 2.0
     ema: float = 0.998
 
 
@@ -86,6 +86,8 @@ class TrainConfig:
         accumulate: batches are split into this many parts, gradients summed.
         start: model folder whose weights are taken to begin with, or nothing.
         quantize_after: steps trained without quantization before the codes are drawn from latents.
+        redraw: steps at which the codes are drawn afresh from the latents of that moment; an encoder that has
+            moved on leaves codes behind that no latent reaches any more.
         full_stages: share of items that use all stages; the others draw their number of stages uniformly.
         log_every, audio_every, checkpoint_every: steps between log lines, audio logs and checkpoints.
         minutes: stop (with a checkpoint) after this much wall-clock time; 0 for no limit.
@@ -99,6 +101,7 @@ class TrainConfig:
     accumulate: int = 1
     start: str | None = None
     quantize_after: int = 300
+    redraw: tuple[int, ...] = ()
     full_stages: float = 0.4
     log_every: int = 50
     audio_every: int = 1000

@@ -13,6 +13,7 @@ from gritcodec.train.config import LossConfig
 MEL_SCALES = ((64, 8), (128, 16), (256, 32), (512, 64), (1024, 80), (2048, 128))
 STFT_SCALES = ((512, 128), (1024, 256), (2048, 512))
 _MEL_FLOOR = 1e-3  # measured: a lower floor spends the gradient on silence
+_POWER_FLOOR = 1e-4  # of auraloss, likewise: at its default 1e-8 near-empty bins were 94% of the gradient
 
 
 def mel_filters(sample_rate: int, window: int, bands: int) -> Tensor:
@@ -97,7 +98,8 @@ class ReconstructionLoss(nn.Module):
             from auraloss.freq import STFTLoss
 
             self.stft = nn.ModuleList(
-                STFTLoss(fft_size=window, hop_size=hop, win_length=window) for window, hop in STFT_SCALES
+                STFTLoss(fft_size=window, hop_size=hop, win_length=window, eps=_POWER_FLOOR)
+                for window, hop in STFT_SCALES
             )
         if config.complex:
             self.complex = CompressedComplexDistance()

@@ -9,12 +9,33 @@ from pathlib import Path
 from gritcodec import config as configuration
 from gritcodec.train.config import TrainConfig
 
-# `--smoke` keeps the whole path (codes drawn, dropout, checkpoint, export) and shrinks only how long it takes.
-_SMOKE = {"steps": 12, "quantize_after": 4, "log_every": 4, "audio_every": 8, "checkpoint_every": 6, "minutes": 0.0}
+
+def _smoke(config: TrainConfig) -> TrainConfig:
+    """The whole path (codes drawn, dropout, checkpoint, export) on the bundled clip, in a dozen small steps."""
+    clip = Path(__file__).parent.parent / "clips"
+    return dataclasses.replace(
+        config,
+        name=f"{config.name}-smoke",
+        data=dataclasses.replace(config.data, corpus=str(clip), batch=4),
+        optimizer=dataclasses.replace(config.optimizer, warmup=2),
+        start=None,
+        accumulate=1,
+        steps=12,
+        quantize_after=4,
+        redraw=(8,),
+        log_every=4,
+        audio_every=8,
+        checkpoint_every=6,
+        minutes=0.0,
+    )
 
 
 def main(
-    config_path: str | Path, smoke: bool = False, resume: bool = True, minutes: float | None = None, cpu: bool = False
+    config_path: str | Path,
+    smoke: bool = False,
+    resume: bool = True,
+    minutes: float | None = None,
+    cpu: bool = False,
 ) -> Path:
     """Train as a YAML file says.
 
@@ -35,12 +56,7 @@ def main(
     if minutes is not None:
         config = dataclasses.replace(config, minutes=minutes)
     if smoke:
-        clip = Path(__file__).parent.parent / "clips"
-        data = dataclasses.replace(config.data, corpus=str(clip), batch=4)
-        optimizer = dataclasses.replace(config.optimizer, warmup=2)
-        config = dataclasses.replace(
-            config, name=f"{config.name}-smoke", data=data, optimizer=optimizer, accumulate=1, **_SMOKE
-        )
+        config = _smoke(config)
     from gritcodec.train.trainer import Trainer
 
     trainer = Trainer(config, resume=resume and not smoke, cpu=cpu)
@@ -50,5 +66,3 @@ def main(
         print(f"training in {trainer.folder} from step {trainer.step} of {config.steps}", file=sys.stderr)
     trainer.run()
     return trainer.folder
-
-

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch import Tensor, nn
 
 from gritcodec import model_store
@@ -21,7 +21,7 @@ from gritcodec.train.data import open_corpus
 from gritcodec.train.losses import ReconstructionLoss
 from gritcodec.train.report import Report
 
-_INITIAL_VECTORS = 16384  # latents that the codes are drawn from
+_INITIAL_VECTORS = 32768  # latents that the codes are drawn from; half of it overfits the late stages
 
 
 class TrainingError(GritcodecError):
@@ -38,13 +38,12 @@ def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
 
 
 def parameter_groups(network: Autoencoder, config: OptimizerConfig) -> list[dict]:
-    """Matrices with weight decay, vectors without, codes and transforms with a rate of their own."""
-    codes = {id(p) for p in network.quantizer.parameters()}
-    others = [p for p in network.parameters() if id(p) not in codes]
+    """Matrices with weight decay, vectors without, base codes with a rate of their own."""
+    others = [p for p in network.parameters() if p is not network.quantizer.base]
     return [
         {"params": [p for p in others if p.ndim > 1], "factor": 1.0, "weight_decay": config.weight_decay},
         {"params": [p for p in others if p.ndim <= 1], "factor": 1.0, "weight_decay": 0.0},
-        {"params": list(network.quantizer.parameters()), "factor": config.codebook_rate, "weight_decay": 0.0},
+        {"params": [network.quantizer.base], "factor": config.codebook_rate, "weight_decay": 0.0},
     ]
 
 
@@ -59,7 +58,12 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, resume: bool = True, cpu: bool = False):
         self.config = config
-        self.accelerator = Accelerator(mixed_precision=config.precision, cpu=cpu or not torch.cuda.is_available())
+        self.accelerator = Accelerator(
+            mixed_precision=config.precision,
+            cpu=cpu or not torch.cuda.is_available(),
+            # Before the codes are drawn the codebooks take no part in the step.
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        )
         self.device = self.accelerator.device
         set_seed(config.seed)
         self.folder = Path(config.runs) / config.name
@@ -92,7 +96,8 @@ class Trainer:
         config, started, clock = self.config, time.monotonic(), time.monotonic()
         first = self.step
         while self.step < config.steps:
-            if not self.network.quantizer.ready and self.step >= config.quantize_after:
+            missing = not self.network.quantizer.ready and self.step >= config.quantize_after
+            if missing or self.step in config.redraw:
                 self._draw_codes()
             values = self.train_step()
             self.step += 1
@@ -165,9 +170,7 @@ class Trainer:
         """Stages each item uses (quantizer dropout), the same for every rank's view of a step."""
         draw = random.Random(f"stages/{self.config.seed}/{self.step}")
         stages = self.network.quantizer.stages
-        chosen = [
-            stages if draw.random() < self.config.full_stages else draw.randint(1, stages) for _ in range(count)
-        ]
+        chosen = [stages if draw.random() < self.config.full_stages else draw.randint(1, stages) for _ in range(count)]
         return torch.tensor(chosen)
 
     @torch.no_grad()
@@ -180,7 +183,8 @@ class Trainer:
     @torch.no_grad()
     def _draw_codes(self) -> None:
         """Draw all stages' codes from latents of training audio; every rank computes the same."""
-        config, found, index = self.config, [], 0
+        config, index = self.config, 0
+        found: list[Tensor] = []
         while sum(len(latents) for latents in found) < _INITIAL_VECTORS:
             batch = self.corpus.batch(config.data, config.seed + 1, index).to(self.device)
             with self.accelerator.autocast():
@@ -189,7 +193,7 @@ class Trainer:
             index += 1
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(config.seed)
-            self.network.quantizer.initialize(torch.cat(found))
+            self.network.quantizer.initialize(torch.cat(found), iterations=6)
         for name, parameter in self.network.quantizer.named_parameters():
             self.average[f"quantizer.{name}"].copy_(parameter)
             self.optimizer.state.pop(parameter, None)
@@ -218,8 +222,10 @@ class Trainer:
             return
         waveforms = self.corpus.batch(self.config.data, self.config.seed + 2, 0)[:2].to(self.device)
         rate, delay = self.config.network.sample_rate, self.network.delay
+        self.network.eval()  # listening must not move running statistics
         with torch.no_grad():
             output = self.network(waveforms)[0].float() if self.network.quantizer.ready else waveforms
+        self.network.train()
         self.report.audio(self.step, "input", waveforms[0], rate)
         self.report.audio(self.step, "output", output[0, :, delay:], rate)
         leaf = output[..., delay:].detach().requires_grad_(True)

@@ -131,9 +131,7 @@ def check_source(waveform: Waveform, rate: int, checks: Checks) -> None:
         raise RefusedError("clipped", f"{100 * share:.3f} % of the samples")
 
 
-def process(
-    waveform: Waveform, rate: int, target_rate: int, checks: Checks, level: Level
-) -> npt.NDArray[np.int16]:
+def process(waveform: Waveform, rate: int, target_rate: int, checks: Checks, level: Level) -> npt.NDArray[np.int16]:
     """Turn a decoded file into a clip of the corpus.
 
     Args:

@@ -182,9 +182,7 @@ class Corpus:
         for group in group_short(lengths, round(join.target_seconds * rate), order):
             if sum(lengths[i] for i in group) < join.min_piece_seconds * rate:
                 for i in group:
-                    self._refuse(
-                        source, short[i], "leftover", f"voice {speaker} has too little for one piece"
-                    )
+                    self._refuse(source, short[i], "leftover", f"voice {speaker} has too little for one piece")
             else:
                 groups.append([short[i] for i in group])
         return [
@@ -285,7 +283,5 @@ def summary_markdown(summary: dict[str, Any]) -> str:
         lines.append(f"| {name} | {value:.1f} | {summary['held_out_unused_minutes'].get(name, 0.0):.1f} |")
     lines += ["", "| source | refused clips |", "| --- | --- |"]
     for name, reasons in sorted(summary["refused"].items()):
-        lines.append(
-            f"| {name} | {', '.join(f'{reason} {count}' for reason, count in sorted(reasons.items()))} |"
-        )
+        lines.append(f"| {name} | {', '.join(f'{reason} {count}' for reason, count in sorted(reasons.items()))} |")
     return "\n".join(lines) + "\n"

@@ -14,9 +14,7 @@ def require_program(name: str) -> str:
     """Return the path of a program, or raise RecipeError that says which one is not there."""
     found = shutil.which(name)
     if found is None:
-        raise RecipeError(
-            f"{name} is not on this machine: the recipe needs Debian or a system derived from it"
-        )
+        raise RecipeError(f"{name} is not on this machine: the recipe needs Debian or a system derived from it")
     return found
 
 

@@ -41,37 +41,23 @@ class Progress:
             return
         self._shown = now
         text = f"{label}: {done}/{total}"
-        print(
-            f"\r\033[K{text}" if self._terminal else text, end="" if self._terminal else "\n", file=sys.stderr
-        )
+        print(f"\r\033[K{text}" if self._terminal else text, end="" if self._terminal else "\n", file=sys.stderr)
         sys.stderr.flush()
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     here = Path(__file__).resolve().parent
-    parser = argparse.ArgumentParser(
-        prog="prepare.py", description="Fetch speech from Debian packages and pack it."
-    )
+    parser = argparse.ArgumentParser(prog="prepare.py", description="Fetch speech from Debian packages and pack it.")
     parser.add_argument("--out", type=Path, required=True, help="folder for the corpus")
     parser.add_argument(
         "--cache", type=Path, default=Path("data/cache"), help="packages and clips (default: %(default)s)"
     )
-    parser.add_argument(
-        "--sources", type=Path, default=here / "sources.yaml", help="description of the sources"
-    )
-    parser.add_argument(
-        "--packages-dir", type=Path, help="take the .deb files from this folder, fetch nothing"
-    )
-    parser.add_argument(
-        "--allow-missing", action="store_true", help="go on without packages that are not to be had"
-    )
-    parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)"
-    )
-    parser.add_argument(
-        "--shards", type=Path, metavar="DIR", help="also write the corpus in parts below 48 MiB"
-    )
+    parser.add_argument("--sources", type=Path, default=here / "sources.yaml", help="description of the sources")
+    parser.add_argument("--packages-dir", type=Path, help="take the .deb files from this folder, fetch nothing")
+    parser.add_argument("--allow-missing", action="store_true", help="go on without packages that are not to be had")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
+    parser.add_argument("--shards", type=Path, metavar="DIR", help="also write the corpus in parts below 48 MiB")
     chosen = parser.parse_args(arguments)
     if chosen.jobs < 1:
         parser.error("--jobs must be at least 1")
@@ -130,9 +116,7 @@ def only_run(cache: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise RecipeError(
-                f"another run is at work in {cache}: wait for it, or give another --cache"
-            ) from error
+            raise RecipeError(f"another run is at work in {cache}: wait for it, or give another --cache") from error
         yield
 
 

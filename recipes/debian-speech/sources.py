@@ -174,9 +174,7 @@ def _build(cls: type[T], given: Any, where: str) -> T:
     for key in given:
         if key not in fields:
             near = difflib.get_close_matches(str(key), fields, n=1)
-            raise RecipeError(
-                f"{where}: unknown key {key!r}" + (f", did you mean {near[0]!r}?" if near else "")
-            )
+            raise RecipeError(f"{where}: unknown key {key!r}" + (f", did you mean {near[0]!r}?" if near else ""))
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and name not in given:
@@ -232,9 +230,7 @@ def read_spec(path: Path) -> Spec:
     if not isinstance(given, dict) or not isinstance(given.get("sources"), list) or not given["sources"]:
         raise RecipeError(f"{path}: expected a list under 'sources'")
     given = dict(given)
-    given["sources"] = [
-        _build_source(entry, f"{path}, source {n}") for n, entry in enumerate(given["sources"], 1)
-    ]
+    given["sources"] = [_build_source(entry, f"{path}, source {n}") for n, entry in enumerate(given["sources"], 1)]
     for key, cls in (("checks", Checks), ("level", Level), ("join", Join)):
         if key in given:
             given[key] = _build(cls, given[key], f"{path}, {key}")

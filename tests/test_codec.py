@@ -1,0 +1,234 @@
+"""The codec's contract: shapes, exact lengths, bitrates, and results that no cutting of a signal changes."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import tone
+
+import gritcodec
+from gritcodec import bitstream, model_store, stream
+from gritcodec.errors import (
+    AudioError,
+    CorruptFileError,
+    GritcodecError,
+    ModelError,
+    UsageError,
+    WrongModelError,
+)
+
+
+@pytest.fixture(scope="module")
+def codec(tiny_model):
+    return gritcodec.load(tiny_model)
+
+
+def test_importing_costs_nothing():
+    code = "import sys, gritcodec; assert not {'torch', 'numpy', 'typer'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert set(gritcodec.__all__) <= set(dir(gritcodec))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = gritcodec.nonsense
+
+
+def test_properties(codec):
+    assert codec.sample_rate == 16000 and codec.hop_length == 320 and codec.frame_rate == 50
+    assert codec.bitrates == tuple(k / 2 for k in range(1, 13))
+    assert codec.name == "tiny" and len(bytes.fromhex(codec.fingerprint)) == 8
+    assert codec.algorithmic_delay == 0.035
+
+
+@pytest.mark.parametrize("channels", [1, 2, 8])
+@pytest.mark.parametrize("rate", [8000, 16000, 44100, 192000])
+@pytest.mark.parametrize("seconds", [0.05, 1.0])
+def test_shapes_and_lengths(codec, channels, rate, seconds):
+    samples = int(seconds * rate) + 3
+    codes = codec.encode(tone(channels, samples, rate), rate, bitrate=1.5)
+    assert codes.indices.dtype == torch.int64 and codes.indices.shape[:2] == (channels, 3)
+    assert (codes.sample_rate, codes.num_samples) == (rate, samples)
+    waveform = codec.decode(codes)
+    assert waveform.shape == (channels, samples) and waveform.dtype == torch.float32
+    assert torch.isfinite(waveform).all()
+
+
+@pytest.mark.parametrize("samples", [0, 1, 2, 79, 80, 81, 319, 320, 321, 16000])
+@pytest.mark.parametrize("rate", [11025, 16000, 192000])
+def test_every_length_comes_back(codec, samples, rate):
+    data = codec.compress(tone(2, samples, rate), rate)
+    waveform, found = codec.decompress(data)
+    assert waveform.shape == (2, samples) and found == rate
+
+
+def test_frames_follow_the_documented_rule(codec):
+    for samples, frames in ((0, 0), (1, 1), (80, 1), (81, 2), (400, 2), (401, 3)):
+        assert codec.encode(tone(1, samples, 16000), 16000).indices.shape[2] == frames
+
+
+def test_bitrate_is_the_largest_not_above(codec):
+    asked = {0.5: 1, 0.99: 1, 1.5: 3, 0.1 * 15: 3, 3: 6, 5.99: 11, 6: 12, 64: 12, None: 6}
+    assert {bitrate: codec.stages_for(bitrate) for bitrate in asked} == asked
+    for bitrate in (0.49, 0, -1, float("nan")):
+        with pytest.raises(UsageError, match=r"it has 0\.5, 1, 1\.5"):
+            codec.stages_for(bitrate)
+
+
+@pytest.mark.parametrize("bitrate", [0.5, 3.0, 6.0])
+def test_advertised_is_measured(codec, bitrate):
+    seconds = 30
+    data = codec.compress(tone(1, seconds * 16000, 16000), 16000, bitrate)
+    kbps = len(data) * 8 / seconds / 1000
+    # One frame for the decoder's delay, 31 bytes around the codes, and the last byte filled up.
+    assert bitrate <= kbps <= bitrate * (1 + 1 / 1500) + 32 * 8 / seconds / 1000
+
+
+def test_fewer_stages_are_a_prefix(codec):
+    waveform = tone(1, 20000, 16000)
+    few, many = (codec.encode(waveform, 16000, bitrate).indices for bitrate in (1.0, 6.0))
+    assert torch.equal(few, many[:, :2])
+
+
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_long_signals_equal_one_pass(codec, rate):
+    """Chunks with carried state give what the network gives for the whole signal at once."""
+    samples = int(23.456 * rate)
+    waveform = tone(2, samples, rate)
+    codes = codec.encode(waveform, rate, 2.0)
+    assert codes.indices.shape[2] > 2 * stream.CHUNK_FRAMES
+    decoded = codec.decode(codes)
+    if rate != codec.sample_rate:
+        return
+    network = model_store.load(model_store.resolve(codec._model.folder)).network
+    padded = np.pad(waveform, ((0, 0), (0, codes.indices.shape[2] * 320 - samples)))
+    with torch.inference_mode():
+        whole_codes = network.encode(torch.from_numpy(padded)[:, None], 4)
+        whole = network.decode(codes.indices)[:, 0, network.delay :][:, :samples]
+    assert (whole_codes == codes.indices).float().mean() > 0.999
+    assert torch.allclose(whole, decoded, atol=1e-5)
+
+
+def test_channels_are_independent(codec):
+    waveform = tone(11, 3000, 16000)
+    together = codec.encode(waveform, 16000).indices
+    alone = torch.cat([codec.encode(waveform[k : k + 1], 16000).indices for k in range(11)])
+    assert (together == alone).float().mean() > 0.999
+
+
+def test_file_and_bytes_agree(codec, tmp_path):
+    """Streaming from a file gives the very bytes that the whole waveform in memory gives."""
+    import soundfile
+
+    source, target = tmp_path / "in.wav", tmp_path / "out.grit"
+    soundfile.write(source, tone(2, 700_001, 44100).T, 44100, subtype="FLOAT")
+    waveform, rate = soundfile.read(source, dtype="float32", always_2d=True)
+    calls = []
+    header = codec.compress_file(source, target, 1.0, progress=lambda done, total: calls.append((done, total)))
+    data = codec.compress(torch.from_numpy(waveform.T.copy()), rate, 1.0)
+    assert target.read_bytes() == data
+    assert header.num_samples == 700_001 and calls[-1][0] == pytest.approx(calls[-1][1])
+    codec.decompress_file(target, tmp_path / "out.wav")
+    decoded, _ = codec.decompress(data)
+    written, _ = soundfile.read(tmp_path / "out.wav", dtype="int16", always_2d=True)
+    assert np.array_equal(written, np.clip(np.rint(decoded.numpy().T * 32768), -32768, 32767))
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-30, 500.0])
+def test_silence_and_loudness(codec, level):
+    waveform, _ = codec.decompress(codec.compress(tone(1, 4000, 16000, level=level), 16000))
+    assert torch.isfinite(waveform).all()
+
+
+def test_input_types(codec):
+    waveform = tone(1, 1000, 16000)
+    expected = codec.compress(waveform, 16000)
+    for same in (
+        torch.from_numpy(waveform),
+        waveform.astype(np.float64),
+        torch.from_numpy(waveform).requires_grad_(),
+    ):
+        assert codec.compress(same, 16000) == expected
+
+
+@pytest.mark.parametrize(
+    ("waveform", "rate", "message"),
+    [
+        (np.zeros(100, np.float32), 16000, "must be .channels, samples."),
+        (np.zeros((1, 100), np.int16), 16000, "floating point"),
+        (np.zeros((0, 100), np.float32), 16000, "1 to 255 channels"),
+        (np.zeros((256, 3), np.float32), 16000, "1 to 255 channels"),
+        (np.zeros((1, 100), np.float32), 0, "sample rate"),
+        (np.zeros((1, 100), np.float32), 768_001, "sample rate"),
+    ],
+)
+def test_wrong_arguments(codec, waveform, rate, message):
+    with pytest.raises(UsageError, match=message):
+        codec.encode(waveform, rate)
+
+
+def test_not_a_number(codec):
+    waveform = tone(1, 100, 16000)
+    waveform[0, 7] = np.nan
+    with pytest.raises(AudioError, match="1 sample is NaN or infinite, the first at position 7"):
+        codec.compress(waveform, 16000)
+
+
+def test_foreign_codes(codec):
+    codes = codec.encode(tone(1, 1000, 16000), 16000)
+    for indices, samples, rate in (
+        (codes.indices + 1024, 1000, 16000),
+        (codes.indices - 1024, 1000, 16000),
+        (codes.indices[:, :, :-1], 1000, 16000),
+        (codes.indices.repeat(1, 3, 1), 1000, 16000),
+        (codes.indices[0], 1000, 16000),
+        (codes.indices.float(), 1000, 16000),
+        (codes.indices, 10**12, 16000),
+        (codes.indices, -1, 16000),
+        (codes.indices, 1000, 0),
+    ):
+        with pytest.raises(UsageError):
+            codec.decode(gritcodec.Codes(indices, rate, samples))
+
+
+def test_wrong_model(codec, other_model):
+    data = codec.compress(tone(1, 1000, 16000), 16000)
+    other = gritcodec.load(other_model)
+    with pytest.raises(WrongModelError, match=f"{codec.fingerprint}.*other.*{other.fingerprint}"):
+        other.decompress(data)
+
+
+def test_claims_that_contradict_the_model(codec):
+    """Honest checksums do not help a header that promises more sound than its frames hold."""
+    fingerprint = bytes.fromhex(codec.fingerprint)
+    for samples, stages, bits in ((10**9, 6, 10), (1, 6, 10), (1000, 13, 10), (1000, 6, 11)):
+        header = bitstream.Header(fingerprint, 16000, 1, samples, stages, 4, bits)
+        with pytest.raises(CorruptFileError, match="contradicts the model"):
+            codec.decompress(bitstream.pack(header, np.zeros((1, stages, 4), dtype=int)))
+
+
+def test_unknown_model(tmp_path):
+    with pytest.raises(ModelError, match="no model 'nonsense'"):
+        gritcodec.load("nonsense")
+    with pytest.raises(ModelError):
+        gritcodec.load(tmp_path)
+
+
+def test_errors_are_one_family():
+    names = [name for name in gritcodec.__all__ if name.endswith("Error")]
+    assert len(names) == 10 and all(issubclass(getattr(gritcodec, name), GritcodecError) for name in names)
+
+
+@pytest.mark.skipif("speech-16k" not in model_store.available(), reason="no shipped model")
+def test_shipped_model_carries_speech():
+    from pathlib import Path
+
+    from gritcodec import audio
+
+    pystoi = pytest.importorskip("pystoi")
+    waveform, rate = audio.read(Path(gritcodec.__file__).parent / "clips" / "austen.flac")
+    shipped = gritcodec.load()
+    scores = []
+    for bitrate in (1.5, 3.0, 6.0):
+        decoded, _ = shipped.decompress(shipped.compress(waveform, rate, bitrate))
+        scores.append(pystoi.stoi(waveform[0], decoded[0].numpy(), rate))
+    assert scores[0] > 0.6 and scores == sorted(scores)

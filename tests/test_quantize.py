@@ -1,0 +1,235 @@
+"""GRIT-VQ's mathematics: every check that its definition lists, and the residual quantizer's behaviour."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gritcodec.quantize import ResidualGritVQ, radius_slope, replace_by_radius
+from gritcodec.quantize.kmeans import kmeans
+
+SLOPES = [("linear", 0.0), ("linear", 0.3), ("linear", 1.0), ("tanh", 1.0)]
+
+
+def pair(seed: int, count: int = 5, dim: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    z = torch.randn(count, dim, dtype=torch.float64, generator=generator)
+    return z, z + torch.randn(count, dim, dtype=torch.float64, generator=generator)
+
+
+def make(stages: int = 4, size: int = 16, dim: int = 6, **settings) -> ResidualGritVQ:
+    torch.manual_seed(0)
+    quantizer = ResidualGritVQ(dim, stages, size, **settings)
+    quantizer.initialize(torch.randn(400, dim) @ torch.randn(dim, dim))
+    return quantizer
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**16), st.sampled_from(SLOPES), st.floats(1e-4, 1e3))
+def test_forward_is_the_code_to_the_last_bit(seed, member, size):
+    z, q = pair(seed)
+    out = replace_by_radius(z, q * size, member[0], member[1], scale=0.7)
+    assert torch.equal(out, q * size)
+
+
+def radial_form(z, q, anchor_z, anchor_q, radius, slope, scale):
+    """out = z + rho u with u and sg[...] held at the anchor: what autograd's gradient must equal."""
+    anchor_gap = anchor_q - anchor_z
+    anchor_distance = anchor_gap.norm(dim=-1, keepdim=True)
+    u = anchor_gap / anchor_distance
+
+    def g(s):
+        return slope * s if radius == "linear" else slope * scale * torch.tanh(s / scale)
+
+    distance = (q - z).norm(dim=-1, keepdim=True)
+    return z + (g(distance) - g(anchor_distance) + anchor_distance) * u
+
+
+@pytest.mark.parametrize(("radius", "slope"), SLOPES)
+@pytest.mark.parametrize("of", ["z", "q"])
+def test_both_jacobians_by_finite_differences(radius, slope, of):
+    z, q = pair(3, count=1)
+    z.requires_grad_(True)
+    q.requires_grad_(True)
+    leaf = z if of == "z" else q
+    out = replace_by_radius(z, q, radius, slope, 0.7)
+    analytic = torch.stack([torch.autograd.grad(out[0, i], leaf, retain_graph=True)[0][0] for i in range(4)])
+    step, columns = 1e-6, []
+    for i in range(4):
+        nudge = torch.zeros(1, 4, dtype=torch.float64)
+        nudge[0, i] = step
+        with torch.no_grad():
+            moved = [
+                radial_form(z + sign * nudge * (of == "z"), q + sign * nudge * (of == "q"), z, q, radius, slope, 0.7)
+                for sign in (1, -1)
+            ]
+        columns.append((moved[0] - moved[1])[0] / (2 * step))
+    assert torch.allclose(analytic, torch.stack(columns, dim=1), atol=1e-8)
+    gap = (q - z).detach()[0]
+    u = gap / gap.norm()
+    gain = radius_slope(gap.norm(), radius, slope, 0.7)
+    expected = gain * torch.outer(u, u)
+    eye = torch.eye(4, dtype=torch.float64)
+    assert torch.allclose(analytic, eye - expected if of == "z" else expected, atol=1e-12)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**16), st.sampled_from(SLOPES))
+def test_the_encoders_gradient_is_bounded_by_the_upstream_one(seed, member):
+    z, q = pair(seed)
+    z.requires_grad_(True)
+    upstream = torch.randn(z.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed + 1))
+    replace_by_radius(z, q, member[0], member[1], 0.7).backward(upstream)
+    assert (z.grad.norm(dim=-1) <= upstream.norm(dim=-1) * (1 + 1e-12)).all()
+
+
+@pytest.mark.parametrize(("radius", "slope"), SLOPES)
+def test_no_nan_at_zero_distance(radius, slope):
+    z = torch.randn(3, 4, requires_grad=True)
+    q = z.detach().clone().requires_grad_(True)
+    replace_by_radius(z, q, radius, slope).sum().backward()
+    assert torch.isfinite(z.grad).all() and torch.isfinite(q.grad).all()
+    assert torch.equal(z.grad, torch.ones_like(z))
+
+
+def test_unknown_radius_is_refused():
+    with pytest.raises(ValueError, match="cubic"):
+        radius_slope(torch.ones(1), "cubic")
+
+
+def test_values_are_sums_of_nearest_codes():
+    quantizer = make().eval()
+    latents = torch.randn(2, 30, 6)
+    out = quantizer(latents)
+    books = quantizer.codebooks()
+    residual = (latents - quantizer.offset) / quantizer.spread
+    for stage in range(quantizer.stages):
+        distances = torch.cdist(residual.double(), books[stage].double())
+        chosen = distances.gather(-1, out.codes[..., stage : stage + 1])[..., 0]
+        assert torch.allclose(chosen, distances.min(-1).values, atol=1e-5)
+        residual = residual - books[stage][out.codes[..., stage]]
+    assert torch.allclose(out.values, quantizer.decode(out.codes), atol=1e-5)
+    assert torch.equal(out.codes, quantizer.encode(latents))
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=4))
+def test_dropped_stages_give_what_fewer_stages_give(active):
+    quantizer = make().eval()
+    latents = torch.randn(len(active), 7, 6, generator=torch.Generator().manual_seed(5))
+    out = quantizer(latents, torch.tensor(active))
+    for item, stages in enumerate(active):
+        assert (out.codes[item, :, stages:] == -1).all()
+        alone = quantizer.decode(out.codes[item : item + 1, :, :stages])
+        assert torch.allclose(out.values[item : item + 1], alone, atol=1e-5)
+
+
+def test_more_stages_leave_less():
+    quantizer = make(stages=6, size=32).eval()
+    latents = torch.randn(1, 500, 6)
+    errors = [
+        float((quantizer.decode(quantizer.encode(latents, n)) - quantizer.normalize(latents)).square().mean())
+        for n in range(1, 7)
+    ]
+    assert all(later < earlier for earlier, later in itertools.pairwise(errors))
+
+
+def test_codes_that_were_not_selected_move_as_the_transform_says():
+    quantizer = make(stages=1, commitment_weight=0.0, codebook_weight=0.0).eval()
+    latents = torch.randn(1, 3, 6)
+    weight = torch.randn(1, 3, 6)
+    before = quantizer.codebooks()[0].detach().clone()
+    out = quantizer(latents)
+    (out.values * weight).sum().backward()
+    assert quantizer.transform is not None
+    rate = 1.0  # the change is linear in the transform: no small step is needed
+    with torch.no_grad():
+        base = quantizer.base[0].clone()
+        moved = quantizer.transform[0] - rate * quantizer.transform.grad[0]
+        change = base @ moved * quantizer.stage_scale[0] - before
+    # dC'_j = -lr * sum_i <c_j, c_k(i)> g' u_i u_i^T G_i, here with the stage's scale.
+    z = (latents[0] - quantizer.offset) / quantizer.spread
+    gap = before[out.codes[0, :, 0]] - z
+    u = gap / gap.norm(dim=-1, keepdim=True)
+    radial = (u * weight[0]).sum(-1, keepdim=True) * u
+    expected = -rate * quantizer.stage_scale[0] ** 2 * (base @ base[out.codes[0, :, 0]].T) @ radial
+    assert torch.allclose(change, expected, atol=1e-4 * float(expected.abs().max()) + 1e-6)
+    others = [j for j in range(16) if j not in out.codes[0, :, 0].tolist()]
+    assert (change[others].norm(dim=-1) > 0).all()
+
+
+def test_every_stages_commitment_reaches_the_encoder():
+    grads = []
+    for stages in (1, 2, 3, 4):
+        quantizer = make(codebook_weight=0.0, commitment_weight=1.0).eval()
+        latents = torch.randn(1, 9, 6, generator=torch.Generator().manual_seed(1)).requires_grad_(True)
+        quantizer(latents, torch.tensor([stages])).losses["commitment"].backward()
+        grads.append(latents.grad)
+    for fewer, more in itertools.pairwise(grads):
+        assert not torch.allclose(fewer, more)
+
+
+def test_all_active_stages_get_the_tasks_gradient_and_no_other():
+    quantizer = make(commitment_weight=0.0, codebook_weight=0.0, transform="identity").eval()
+    quantizer(torch.randn(1, 20, 6), torch.tensor([2])).values.square().sum().backward()
+    per_stage = quantizer.base.grad.abs().sum((1, 2))
+    assert (per_stage[:2] > 0).all() and (per_stage[2:] == 0).all()
+
+
+def test_slope_zero_is_straight_through():
+    quantizer = make(slope=0.0, commitment_weight=0.0, codebook_weight=0.0).eval()
+    latents = torch.randn(1, 9, 6, requires_grad=True)
+    weight = torch.randn(1, 9, 6)
+    (quantizer(latents).values * weight).sum().backward()
+    assert torch.allclose(latents.grad * quantizer.spread, weight, atol=1e-6)
+    assert quantizer.base.grad is None or not quantizer.base.grad.any()
+
+
+def test_auxiliary_losses_are_free_of_scale():
+    latents = torch.randn(400, 6)
+    values = []
+    for size in (1.0, 50.0):
+        torch.manual_seed(0)
+        quantizer = ResidualGritVQ(6, 3, 16)
+        quantizer.initialize(latents * size)
+        values.append({k: v.item() for k, v in quantizer.eval()((latents * size)[None]).losses.items()})
+    assert values[0] == pytest.approx(values[1], rel=1e-3)
+
+
+def test_losses_cannot_shrink_or_grow_the_latents():
+    quantizer = make().train()
+    latents = (3 * torch.randn(4, 50, 6) + 1).requires_grad_(True)
+    sum(quantizer(latents).losses.values()).backward()
+    centred = latents - latents.mean((0, 1))
+    assert abs((latents.grad * centred).sum().item()) < 1e-4 * (latents.grad.norm() * centred.norm()).item()
+    assert latents.grad.mean((0, 1)).abs().max() < 1e-6
+
+
+def test_usage_and_perplexity_follow_the_data():
+    quantizer = make(stages=2, size=16).train()
+    for _ in range(600):
+        quantizer(torch.randn(4, 50, 6))
+    assert (quantizer.perplexity() > 4).all()
+    for _ in range(600):
+        quantizer._count(torch.zeros(4, 50, 2, dtype=torch.int64))
+    assert (quantizer.perplexity() < 1.2).all()
+
+
+def test_folding_the_transform_changes_no_code():
+    quantizer = make().eval()
+    with torch.no_grad():
+        quantizer.transform += 0.1 * torch.randn_like(quantizer.transform)
+    latents = torch.randn(1, 50, 6)
+    before = quantizer.encode(latents)
+    quantizer.fold()
+    assert torch.equal(before, quantizer.encode(latents))
+
+
+def test_kmeans_uses_every_centre_and_takes_few_points():
+    points = torch.randn(500, 3)
+    centres, index = kmeans(points, 20)
+    assert centres.shape == (20, 3) and index.unique().numel() == 20
+    centres, index = kmeans(points[:5], 20)
+    assert centres.shape == (20, 3) and index.shape == (5,)

@@ -1,0 +1,256 @@
+"""What goes wrong on real machines: one clear line, the right exit code, nothing half-written."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import tone
+
+import gritcodec
+from gritcodec import cli
+
+resource = pytest.importorskip("resource", reason="needs a Unix")
+
+
+@pytest.fixture
+def clip(tmp_path):
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, tone(1, 32000, 16000).T, 16000)
+    return path
+
+
+@pytest.fixture
+def packed(tmp_path, tiny_model):
+    path = tmp_path / "packed.grit"
+    path.write_bytes(gritcodec.load(tiny_model).compress(tone(1, 16000, 16000), 16000, 0.5))
+    return path
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def run(*arguments, **options):
+    command = [sys.executable, "-m", "gritcodec", *map(str, arguments)]
+    return subprocess.run(command, **{"capture_output": True, "text": True, "timeout": 60, **options})
+
+
+def assert_error(done, code, *words):
+    assert done.returncode == code, done.stderr
+    assert done.stderr.startswith("gritcodec: error: ") and done.stderr.count("\n") == 1, done.stderr
+    assert done.stdout == ""
+    for word in words:
+        assert word in done.stderr, done.stderr
+
+
+def limit_file_size(size):
+    # Python ignores SIGXFSZ, so that a write beyond the limit fails as one on a full disk does.
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+@pytest.mark.parametrize("keep", [0, 1, 4, 5, 12, 20, 30, 60, -4, -1])
+def test_truncated_file(packed, tmp_path, tiny_model, capsys, keep):
+    packed.write_bytes(packed.read_bytes()[:keep])
+    assert cli.main(["decompress", str(packed), "--model", str(tiny_model)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+    assert ("cut short" if keep else "empty") in captured.err
+    assert names(tmp_path) == ["packed.grit"]
+
+
+def test_flipped_byte_anywhere(packed, tmp_path, tiny_model, capsys):
+    data = packed.read_bytes()
+    for position in range(len(data)):
+        broken = bytearray(data)
+        broken[position] ^= 0x10
+        packed.write_bytes(broken)
+        assert cli.main(["decompress", str(packed), "--model", str(tiny_model)]) == 1
+        captured = capsys.readouterr()
+        assert captured.err.startswith("gritcodec: error: ") and captured.err.count("\n") == 1
+    assert names(tmp_path) == ["packed.grit"]
+
+
+def test_wrong_model(packed, tmp_path, tiny_model, other_model):
+    fingerprint = gritcodec.load(tiny_model).fingerprint
+    done = run("decompress", packed, tmp_path / "out.wav", "--model", other_model)
+    assert_error(done, 1, fingerprint, "other")
+    assert_error(run("decompress", packed, tmp_path / "out.wav"), 1, fingerprint, "--model")
+    assert names(tmp_path) == ["packed.grit"]
+
+
+def test_damaged_model(clip, tmp_path, tiny_model):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.yaml").write_bytes((tiny_model / "config.yaml").read_bytes())
+    (folder / "weights.safetensors").write_bytes((tiny_model / "weights.safetensors").read_bytes()[:-1000])
+    assert_error(run("compress", clip, "--model", folder), 2, "weights.safetensors")
+    assert names(tmp_path) == ["clip.wav", "model"]
+
+
+def test_not_ours(clip, tmp_path):
+    assert_error(run("decompress", clip, tmp_path / "out.wav"), 1, "not a .grit file")
+    assert_error(run("info", clip), 1, "not a .grit file")
+    assert names(tmp_path) == ["clip.wav"]
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "samples"),
+    [
+        (16000, 1, 0),
+        (44100, 2, 0),
+        (16000, 1, 1),
+        (192000, 1, 1),
+        (16000, 1, 800),
+        (192000, 1, 9600),
+        (192000, 8, 20000),
+        (8000, 8, 8001),
+    ],
+)
+@pytest.mark.parametrize("level", [0.0, 0.3])
+def test_odd_audio_goes_through(tmp_path, tiny_model, capsys, rate, channels, samples, level):
+    source, target = tmp_path / "in.wav", tmp_path / "out.wav"
+    soundfile.write(source, tone(channels, samples, rate, level).T, rate)
+    for arguments in (
+        ["compress", source, "--model"],
+        ["decompress", tmp_path / "in.grit", target, "--model"],
+    ):
+        assert cli.main([*map(str, arguments), str(tiny_model)]) == 0
+    assert cli.main(["info", str(tmp_path / "in.grit")]) == 0
+    assert cli.main(["roundtrip", str(source), "--model", str(tiny_model)]) == 0
+    assert capsys.readouterr().err == ""
+    found = soundfile.info(target)
+    assert (found.frames, found.channels, found.samplerate) == (samples, channels, rate)
+
+
+def test_empty_file(tmp_path, tiny_model):
+    (tmp_path / "empty.wav").write_bytes(b"")
+    assert_error(run("compress", tmp_path / "empty.wav", "--model", tiny_model), 1, "empty (0 bytes)")
+    assert names(tmp_path) == ["empty.wav"]
+
+
+def test_not_a_number(tmp_path, tiny_model):
+    waveform = tone(1, 70000, 16000)[0]
+    waveform[[40000, 65000]] = np.nan
+    soundfile.write(tmp_path / "nan.wav", waveform, 16000, subtype="FLOAT")
+    for verb in ("compress", "roundtrip"):
+        done = run(verb, tmp_path / "nan.wav", "--model", tiny_model)
+        assert_error(done, 1, "2 samples are NaN or infinite, the first at position 40,000 (2.500 s)")
+    assert names(tmp_path) == ["nan.wav"]
+
+
+def test_input_that_breaks_off(tmp_path, tiny_model):
+    """A flac file cut in the middle: whatever libsndfile says of it, no crash and nothing half-written."""
+    path = tmp_path / "cut.flac"
+    soundfile.write(path, tone(1, 160000, 16000).T, 16000)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    done = run("compress", path, "--model", tiny_model)
+    assert done.returncode in (0, 1) and "bug" not in done.stderr
+    assert names(tmp_path) == (["cut.flac", "cut.grit"] if done.returncode == 0 else ["cut.flac"])
+
+
+def test_missing_output_folder(clip, packed, tmp_path, tiny_model):
+    missing = tmp_path / "no" / "such"
+    assert_error(run("compress", clip, missing / "x.grit", "--model", tiny_model), 2, "there is no folder")
+    assert_error(run("decompress", packed, missing / "x.wav", "--model", tiny_model), 2, "there is no folder")
+    assert names(tmp_path) == ["clip.wav", "packed.grit"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_unwritable_output_folder(clip, tmp_path, tiny_model):
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o500)
+    assert_error(run("compress", clip, folder / "x.grit", "--model", tiny_model), 1, "Permission denied")
+
+
+@pytest.mark.parametrize("size", [0, 20, 300])
+def test_disk_full_when_compressing(clip, tmp_path, tiny_model, size):
+    done = run("compress", clip, "--model", tiny_model, preexec_fn=limit_file_size(size))
+    assert_error(done, 1, "cannot write", "clip.grit", "File too large")
+    assert names(tmp_path) == ["clip.wav"]
+
+
+@pytest.mark.parametrize(("name", "size"), [("o.wav", 0), ("o.wav", 20), ("o.wav", 9000), ("o.flac", 9000)])
+def test_disk_full_when_decompressing(packed, tmp_path, tiny_model, name, size):
+    target = tmp_path / name
+    done = run("decompress", packed, target, "--model", tiny_model, preexec_fn=limit_file_size(size))
+    assert_error(done, 1, "cannot write", name, "File too large")
+    assert names(tmp_path) == ["packed.grit"]
+
+
+def test_disk_full_keeps_the_old_file(clip, tmp_path, tiny_model):
+    old = tmp_path / "clip.grit"
+    old.write_bytes(b"precious")
+    done = run("compress", clip, "--force", "--model", tiny_model, preexec_fn=limit_file_size(100))
+    assert_error(done, 1, "cannot write")
+    assert old.read_bytes() == b"precious" and names(tmp_path) == ["clip.grit", "clip.wav"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
+def test_devices_are_not_replaced(clip, tiny_model):
+    for device in ("/dev/full", "/dev/null"):
+        assert_error(run("compress", clip, device, "--force", "--model", tiny_model), 2, "not a regular file")
+        assert not Path(device).is_file()
+
+
+def test_closed_pipe_is_quiet(packed):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = run("info", packed, capture_output=False, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert done.returncode == 141 and done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
+def test_full_standard_output(packed):
+    with open("/dev/full", "w") as full:
+        done = run("info", packed, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "No space left" in done.stderr
+
+
+def test_closed_standard_streams(clip, tmp_path, tiny_model):
+    """With 0, 1 and 2 closed the files that are opened must not become stdout."""
+    expected = gritcodec.load(tiny_model).compress(soundfile.read(clip, dtype="float32")[0][None], 16000)
+    shell = 'exec "$@" <&- >&- 2>&-'
+    command = [sys.executable, "-m", "gritcodec", "compress", str(clip), "--model", str(tiny_model)]
+    assert subprocess.run(["sh", "-c", shell, "sh", *command], timeout=60).returncode == 0
+    assert (tmp_path / "clip.grit").read_bytes() == expected
+
+
+def test_closed_standard_input(clip, tmp_path, tiny_model):
+    done = run("compress", clip, "--model", tiny_model, stdin=subprocess.DEVNULL, preexec_fn=lambda: os.close(0))
+    assert done.returncode == 0 and done.stderr == ""
+    assert names(tmp_path) == ["clip.grit", "clip.wav"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted(tmp_path, tiny_model, number, code):
+    """Hours of silence in a sparse file: long enough to be stopped in the middle."""
+    source = tmp_path / "long.wav"
+    samples = 10 * 3600 * 16000
+    with wave.open(str(source), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.setnframes(samples)
+        file.writeframes(b"")
+    header = bytearray(source.read_bytes()[:44])
+    header[4:8], header[40:44] = (2 * samples + 36).to_bytes(4, "little"), (2 * samples).to_bytes(4, "little")
+    source.write_bytes(header)
+    os.truncate(source, 44 + 2 * samples)
+    command = [sys.executable, "-m", "gritcodec", "compress", str(source), "--model", str(tiny_model)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 30
+    while len(names(tmp_path)) < 2 and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    assert process.poll() is None and len(names(tmp_path)) == 2
+    time.sleep(0.3)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == code and out == ""
+    assert err == ("gritcodec: interrupted\n" if number == signal.SIGINT else "")
+    assert names(tmp_path) == ["long.wav"]
