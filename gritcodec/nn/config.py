@@ -29,7 +29,7 @@ class QuantizerConfig:
     radius: str = "linear"
     slope: float = 1.0
     transform: str = "linear"
-    commitment_weight: float = 0.25
+    commitment_weight: float = 0.05
     codebook_weight: float = 1.0
 
     def __post_init__(self) -> None:

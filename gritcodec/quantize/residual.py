@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -117,14 +118,27 @@ class ResidualGritVQ(nn.Module):
             active: [B] int, number of stages used by each item, 1 to stages; None uses all.
 
         Returns:
-            Quantized; codes of stages that are not active are -1. Before `initialize` has drawn codes from data,
-            latents pass through unquantized and no codes are given.
+            Quantized; codes of stages that are not active are -1. In training, before `initialize` has drawn codes
+            from data, noise of like size stands in for quantization and no codes are given.
         """
         with torch.autocast(device_type=latents.device.type, enabled=False):
             z = self.normalize(latents.float())
             if self.training and not self.ready:
-                return Quantized(z, z.new_full((*z.shape[:2], 0), -1, dtype=torch.long), {}, {})
+                return Quantized(self._stand_in(z, active), z.new_full((*z.shape[:2], 0), -1, dtype=torch.long), {}, {})
             return self._quantize(z, active)
+
+    def _stand_in(self, z: Tensor, active: Tensor | None) -> Tensor:
+        """Noise in place of codes that are still to be drawn: what ideal quantization would do to the latents.
+
+        For a unit-variance Gaussian source at R bits a dimension the distortion is D = 2^(-2R), and the quantized
+        value is distributed as (1 - D) z + sqrt(D (1 - D)) e with e ~ N(0, I) (Cover and Thomas, Elements of
+        Information Theory, 10.3.2). Under this noise the encoder learns to spread what matters over the dimensions
+        as far as the bits reach, with exact gradients and no codes that could fall behind.
+        """
+        stages = torch.full((z.shape[0],), self.stages, device=z.device) if active is None else active
+        bits = math.log2(self.codebook_size) * stages / self.dim
+        distortion = torch.exp2(-2 * bits)[:, None, None]
+        return (1 - distortion) * z + (distortion * (1 - distortion)).sqrt() * torch.randn_like(z)
 
     def normalize(self, latents: Tensor) -> Tensor:
         """Centre each dimension and scale all of them by one number, [B, T, D] -> [B, T, D]."""

@@ -54,6 +54,8 @@ class OptimizerConfig:
     Attributes:
         rate: peak learning rate of the network.
         codebook_rate: learning rate of codes and transforms, as a multiple of `rate`: codes must follow latents.
+        encoder_rate: learning rate of the encoder once codes are in use, as a multiple of `rate`: codes follow a slow
+            encoder, and are left behind by a fast one.
         warmup: steps of warm-up.
         decay: share of the run, at its end, over which the rate falls.
         final: last learning rate as a share of the peak.
@@ -64,6 +66,7 @@ class OptimizerConfig:
 
     rate: float = 1e-3
     codebook_rate: float = 3.0
+    encoder_rate: float = 0.1
     warmup: int = 300
     decay: float = 0.35
     final: float = 0.02
@@ -85,7 +88,7 @@ class TrainConfig:
         precision: `bf16` or `no`.
         accumulate: batches are split into this many parts, gradients summed.
         start: model folder whose weights are taken to begin with, or nothing.
-        quantize_after: steps trained without quantization before the codes are drawn from latents.
+        quantize_after: steps trained with noise in place of quantization before the codes are drawn from latents.
         redraw: steps at which the codes are drawn afresh from the latents of that moment; an encoder that has
             moved on leaves codes behind that no latent reaches any more.
         full_stages: share of items that use all stages; the others draw their number of stages uniformly.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -38,13 +39,25 @@ def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
 
 
 def parameter_groups(network: Autoencoder, config: OptimizerConfig) -> list[dict]:
-    """Matrices with weight decay, vectors without, base codes with a rate of their own."""
-    others = [p for p in network.parameters() if p is not network.quantizer.base]
-    return [
-        {"params": [p for p in others if p.ndim > 1], "factor": 1.0, "weight_decay": config.weight_decay},
-        {"params": [p for p in others if p.ndim <= 1], "factor": 1.0, "weight_decay": 0.0},
-        {"params": [network.quantizer.base], "factor": config.codebook_rate, "weight_decay": 0.0},
-    ]
+    """Encoder and the rest, each with weight decay on matrices alone; base codes with a rate of their own."""
+    groups = []
+    for encoder in (True, False):
+        parameters = [
+            p
+            for name, p in network.named_parameters()
+            if name.startswith("encoder.") == encoder and p is not network.quantizer.base
+        ]
+        for matrices in (True, False):
+            groups.append(
+                {
+                    "params": [p for p in parameters if (p.ndim > 1) == matrices],
+                    "factor": 1.0,
+                    "factor_with_codes": config.encoder_rate if encoder else 1.0,
+                    "weight_decay": config.weight_decay if matrices else 0.0,
+                }
+            )
+    codes = {"params": [network.quantizer.base], "factor": config.codebook_rate, "weight_decay": 0.0}
+    return [*groups, {**codes, "factor_with_codes": config.codebook_rate}]
 
 
 class Trainer:
@@ -134,20 +147,22 @@ class Trainer:
         """One optimizer step; returns its losses and measurements."""
         config = self.config
         rate = config.optimizer.rate * learning_rate(config.optimizer, self.step, config.steps)
+        factor = "factor_with_codes" if self.network.quantizer.ready else "factor"
         for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["factor"]
+            group["lr"] = rate * group[factor]
+        # Noise is a function of the step and the rank, so that a resumed run draws what it would have drawn.
+        torch.manual_seed(config.seed + 1000 * self.step + self.accelerator.process_index)
         draw = random.Random(f"{config.seed}/{self.step}")
         waveforms = self._local(self.corpus.batch(config.data, config.seed, self.step))
         active = self._local(self._draw_stages(config.data.batch))
         values: dict[str, Tensor] = {}
         state = draw.getstate()
-        for part, stages in zip(waveforms.chunk(config.accumulate), active.chunk(config.accumulate), strict=True):
-            draw.setstate(state)
-            last = part.data_ptr() == waveforms.chunk(config.accumulate)[-1].data_ptr()
-            with self.accelerator.no_sync(self.model) if not last else self.accelerator.autocast():
+        parts = list(zip(waveforms.chunk(config.accumulate), active.chunk(config.accumulate), strict=True))
+        for index, (part, stages) in enumerate(parts, 1):
+            draw.setstate(state)  # all parts of a step see the same resolutions
+            with nullcontext() if index == len(parts) else self.accelerator.no_sync(self.model):
                 losses, metrics = self._losses(part, stages, draw)
-                total = torch.stack(list(losses.values())).sum() / config.accumulate
-                self.accelerator.backward(total)
+                self.accelerator.backward(torch.stack(list(losses.values())).sum() / config.accumulate)
             for name, value in {**losses, **metrics}.items():
                 values[name] = values.get(name, 0) + value.detach() / config.accumulate
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.optimizer.clip)
@@ -212,7 +227,7 @@ class Trainer:
             numbers |= {"left": error[-1], "ppl_first": float(perplexity[0]), "ppl": float(perplexity.mean())}
             numbers["ppl_min"] = float(perplexity.min())
             self.report.codebooks(self.step, self.network.quantizer.usage, perplexity)
-        numbers["rate"] = self.optimizer.param_groups[0]["lr"]
+        numbers["rate"] = self.optimizer.param_groups[2]["lr"]
         numbers["seconds"] = seconds
         self.report.scalars(self.step, numbers)
 
