@@ -42,6 +42,7 @@ def settings(tmp_path: Path, **changes) -> dict:
         "runs": str(tmp_path / "runs"),
         "steps": 8,
         "quantize_after": 3,
+        "draw_vectors": 1000,
         "log_every": 2,
         "audio_every": 4,
         "checkpoint_every": 4,
@@ -173,6 +174,15 @@ def test_batches_are_a_function_of_seed_and_step():
     assert torch.equal(corpus.batch(config, 0, 7), corpus.batch(config, 0, 7))
     assert not torch.equal(corpus.batch(config, 0, 7), corpus.batch(config, 0, 8))
     assert float(corpus.batch(config, 0, 7).abs().max()) <= 1.0
+
+
+def test_quiet_items_are_turned_down_and_the_others_left_alone():
+    config = DataConfig(corpus=str(CLIPS), batch=200, quiet_share=0.25, quiet_db=60.0)
+    corpus = open_corpus(config, 16000)
+    levels = corpus.levels(config, 0, 3)
+    assert levels.shape == (200, 1, 1) and torch.equal(levels, corpus.levels(config, 0, 3))
+    quiet = levels[levels < 1]
+    assert 20 < len(quiet) < 80 and float(quiet.min()) >= 1e-3
 
 
 def test_packed_corpus_gives_only_its_split(tmp_path):

@@ -6,10 +6,13 @@ Run as `python -m gritcodec.evaluate.protocol FOLDER --bitrate 1.5 --bitrate 3 -
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Annotated
 
@@ -79,7 +82,8 @@ def main(
     print("| asked kbps | true kbps | PESQ-WB | worst clip | STOI | ESTOI |\n| --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as work:
         for rate in bitrate or [1.5, 3.0, 6.0]:
-            rows = [score_clip(clip, rate, model, Path(work)) for clip in clips]
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                rows = list(pool.map(score_clip, clips, repeat(rate), repeat(model), repeat(Path(work))))
             scores += rows
             worst = min(rows, key=lambda row: row.pesq_wb)
             mean = {name: np.mean([getattr(row, name) for row in rows]) for name in _MEANS}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from gritcodec.nn.streaming import Stream, extend_left
 
 COMPRESSION = 0.3
-_FLOOR = 1e-6
+_FLOOR = 1e-8  # of power: below the rounding noise of 16-bit audio
 
 
 class CompressedSTFT(nn.Module):

@@ -124,10 +124,10 @@ class ResidualGritVQ(nn.Module):
         with torch.autocast(device_type=latents.device.type, enabled=False):
             z = self.normalize(latents.float())
             if self.training and not self.ready:
-                return Quantized(self._stand_in(z, active), z.new_full((*z.shape[:2], 0), -1, dtype=torch.long), {}, {})
+                return Quantized(self.stand_in(z, active), z.new_full((*z.shape[:2], 0), -1, dtype=torch.long), {}, {})
             return self._quantize(z, active)
 
-    def _stand_in(self, z: Tensor, active: Tensor | None) -> Tensor:
+    def stand_in(self, z: Tensor, active: Tensor | None = None) -> Tensor:
         """Noise in place of codes that are still to be drawn: what ideal quantization would do to the latents.
 
         For a unit-variance Gaussian source at R bits a dimension the distortion is D = 2^(-2R), and the quantized

@@ -17,12 +17,17 @@ class DataConfig:
         segment: seconds of each training item.
         batch: items a step, over all processes and accumulation steps.
         gain_db: each item's level is shifted by up to this much either way.
+        quiet_share: share of items turned down by up to quiet_db more; their losses are computed at the level they
+            had before, so that faint recordings are coded with the same care.
+        quiet_db: see quiet_share.
     """
 
     corpus: str = "data/debian-speech"
     segment: float = 1.0
     batch: int = 16
     gain_db: float = 6.0
+    quiet_share: float = 0.1
+    quiet_db: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ class TrainConfig:
         accumulate: batches are split into this many parts, gradients summed.
         start: model folder whose weights are taken to begin with, or nothing.
         quantize_after: steps trained with noise in place of quantization before the codes are drawn from latents.
+        draw_vectors: latents that the codes are drawn from; a few thousand overfit the late stages.
         redraw: steps at which the codes are drawn afresh from the latents of that moment; an encoder that has
             moved on leaves codes behind that no latent reaches any more.
         full_stages: share of items that use all stages; the others draw their number of stages uniformly.
@@ -104,6 +110,7 @@ class TrainConfig:
     accumulate: int = 1
     start: str | None = None
     quantize_after: int = 300
+    draw_vectors: int = 65536
     redraw: tuple[int, ...] = ()
     full_stages: float = 0.4
     log_every: int = 50

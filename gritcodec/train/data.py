@@ -54,6 +54,14 @@ class Corpus:
         items = [self._draw(rng, config.gain_db) for _ in range(config.batch)]
         return torch.from_numpy(np.stack(items))[:, None]
 
+    @staticmethod
+    def levels(config: DataConfig, seed: int, step: int) -> Tensor:
+        """How far each item of a step's batch is turned down on top, [batch, 1, 1] float32, 1 for most."""
+        rng = np.random.default_rng([seed, step, 1])
+        quiet = rng.random(config.batch) < config.quiet_share
+        decibels = -config.quiet_db * rng.random(config.batch) * quiet
+        return torch.from_numpy(10 ** (decibels / 20)).float()[:, None, None]
+
     def _draw(self, rng: np.random.Generator, gain_db: float) -> np.ndarray:
         item = np.zeros(self.segment, dtype=np.float32)
         for _ in range(20):

@@ -22,6 +22,7 @@ def _smoke(config: TrainConfig) -> TrainConfig:
         accumulate=1,
         steps=12,
         quantize_after=4,
+        draw_vectors=2048,
         redraw=(8,),
         log_every=4,
         audio_every=8,

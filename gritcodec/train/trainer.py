@@ -22,8 +22,6 @@ from gritcodec.train.data import open_corpus
 from gritcodec.train.losses import ReconstructionLoss
 from gritcodec.train.report import Report
 
-_INITIAL_VECTORS = 32768  # latents that the codes are drawn from; half of it overfits the late stages
-
 
 class TrainingError(GritcodecError):
     """The run cannot go on, for instance because the loss is not a number."""
@@ -154,14 +152,15 @@ class Trainer:
         torch.manual_seed(config.seed + 1000 * self.step + self.accelerator.process_index)
         draw = random.Random(f"{config.seed}/{self.step}")
         waveforms = self._local(self.corpus.batch(config.data, config.seed, self.step))
+        levels = self._local(self.corpus.levels(config.data, config.seed, self.step))
         active = self._local(self._draw_stages(config.data.batch))
         values: dict[str, Tensor] = {}
         state = draw.getstate()
-        parts = list(zip(waveforms.chunk(config.accumulate), active.chunk(config.accumulate), strict=True))
-        for index, (part, stages) in enumerate(parts, 1):
+        parts = list(zip(*(x.chunk(config.accumulate) for x in (waveforms, levels, active)), strict=True))
+        for index, (part, level, stages) in enumerate(parts, 1):
             draw.setstate(state)  # all parts of a step see the same resolutions
             with nullcontext() if index == len(parts) else self.accelerator.no_sync(self.model):
-                losses, metrics = self._losses(part, stages, draw)
+                losses, metrics = self._losses(part, level, stages, draw)
                 self.accelerator.backward(torch.stack(list(losses.values())).sum() / config.accumulate)
             for name, value in {**losses, **metrics}.items():
                 values[name] = values.get(name, 0) + value.detach() / config.accumulate
@@ -172,13 +171,13 @@ class Trainer:
         return {**values, "gradient": norm}
 
     def _losses(
-        self, waveforms: Tensor, active: Tensor, draw: random.Random
+        self, waveforms: Tensor, levels: Tensor, active: Tensor, draw: random.Random
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         with self.accelerator.autocast():
-            output, quantized = self.model(waveforms, active)
+            output, quantized = self.model(waveforms * levels, active)
         delay = self.network.delay
         target = waveforms[..., : waveforms.shape[-1] - delay]
-        losses = self.loss(output[..., delay:].float(), target, draw)
+        losses = self.loss(output[..., delay:].float() / levels, target, draw)
         return {**losses, **quantized.losses}, quantized.metrics
 
     def _draw_stages(self, count: int) -> Tensor:
@@ -197,10 +196,15 @@ class Trainer:
 
     @torch.no_grad()
     def _draw_codes(self) -> None:
-        """Draw all stages' codes from latents of training audio; every rank computes the same."""
+        """Draw all stages' codes from latents of training audio; every rank computes the same.
+
+        The averaged weights take over first: they are what is shipped, and codes must fit their latents.
+        """
         config, index = self.config, 0
+        for name, parameter in self.network.named_parameters():
+            parameter.copy_(self.average[name])
         found: list[Tensor] = []
-        while sum(len(latents) for latents in found) < _INITIAL_VECTORS:
+        while sum(len(latents) for latents in found) < config.draw_vectors:
             batch = self.corpus.batch(config.data, config.seed + 1, index).to(self.device)
             with self.accelerator.autocast():
                 latents = self.network.encoder(batch[:, 0])
@@ -208,7 +212,7 @@ class Trainer:
             index += 1
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(config.seed)
-            self.network.quantizer.initialize(torch.cat(found), iterations=6)
+            self.network.quantizer.initialize(torch.cat(found), iterations=8)
         for name, parameter in self.network.quantizer.named_parameters():
             self.average[f"quantizer.{name}"].copy_(parameter)
             self.optimizer.state.pop(parameter, None)
