@@ -71,7 +71,7 @@ class OptimizerConfig:
 
     rate: float = 1e-3
     codebook_rate: float = 3.0
-    encoder_rate: float = 0.1
+    encoder_rate: float = 0.02
     warmup: int = 300
     decay: float = 0.35
     final: float = 0.02
