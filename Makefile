@@ -17,7 +17,7 @@ test: lint
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy gritcodec recipes/debian-speech
+	$(BIN)/mypy gritcodec recipes/debian-speech benchmarks
 
 # The figures of README and of the model card; SET is a folder of clips.
 evaluate: $(VENV)/.installed-dev

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -24,7 +24,7 @@ from gritcodec.train.config import TrainConfig
 from gritcodec.train.data import open_corpus
 from gritcodec.train.trainer import Trainer
 
-CANDIDATES = {
+CANDIDATES: dict[str, dict[str, Any]] = {
     "inverse STFT at 200 Hz": {"head": "istft"},
     "waveform, transposed convolutions": {"head": "waveform"},
     "inverse STFT at 100 Hz, 30 ms window": {"head": "istft", "fine_hop": 160, "window": 480},

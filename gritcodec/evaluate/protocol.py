@@ -19,12 +19,15 @@ from typing import Annotated
 import numpy as np
 import typer
 
+_FAINT_DB = -70.0
+
 
 @dataclass(frozen=True)
 class Score:
-    """One clip at one bitrate."""
+    """One clip at one bitrate; level_db is the original's RMS in dBFS."""
 
     clip: str
+    level_db: float
     asked_kbps: float
     true_kbps: float
     pesq_wb: float
@@ -60,6 +63,7 @@ def score_clip(clip: Path, bitrate: float, model: str, work: Path) -> Score:
     a, b = original.T, output.T
     return Score(
         clip.name,
+        float(10 * np.log10(np.mean(np.square(original)) + 1e-12)),
         bitrate,
         kbps,
         metrics.pesq_wb(a, b, rate),
@@ -68,35 +72,48 @@ def score_clip(clip: Path, bitrate: float, model: str, work: Path) -> Score:
     )
 
 
+def means(rows: list[Score]) -> dict[str, float]:
+    """Mean of every measure over clips."""
+    names = ("true_kbps", "pesq_wb", "stoi", "estoi")
+    return {name: float(np.mean([getattr(row, name) for row in rows])) for name in names}
+
+
 def main(
     folder: Annotated[Path, typer.Argument(help="Folder of clips.", exists=True, file_okay=False)],
     bitrate: Annotated[list[float] | None, typer.Option(help="kbps, repeatable.")] = None,
     model: Annotated[str, typer.Option(help="Model name or folder.")] = "speech-16k",
     json_path: Annotated[Path | None, typer.Option("--json", help="Write every score here.")] = None,
 ) -> None:
-    """Score a model on a folder of clips: means over clips, true kilobits per second."""
+    """Score a model on a folder of clips: means over clips, true kilobits per second.
+
+    Clips below -70 dBFS hold no speech to rate: means without them stand in columns of their own.
+    """
     clips = sorted(f for f in folder.iterdir() if f.suffix.lower() in {".wav", ".flac", ".ogg", ".opus", ".mp3"})
     if not clips:
         raise typer.BadParameter(f"no audio in {folder}")
     scores: list[Score] = []
-    print("| asked kbps | true kbps | PESQ-WB | worst clip | STOI | ESTOI |\n| --- | --- | --- | --- | --- | --- |")
+    print(
+        "| asked kbps | true kbps | PESQ-WB | worst clip | STOI | ESTOI | audible: PESQ-WB | ESTOI |\n"
+        + "| --- " * 8
+        + "|"
+    )
     with tempfile.TemporaryDirectory() as work:
         for rate in bitrate or [1.5, 3.0, 6.0]:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 rows = list(pool.map(score_clip, clips, repeat(rate), repeat(model), repeat(Path(work))))
             scores += rows
             worst = min(rows, key=lambda row: row.pesq_wb)
-            mean = {name: np.mean([getattr(row, name) for row in rows]) for name in _MEANS}
+            mean = means(rows)
+            audible = means([row for row in rows if row.level_db > _FAINT_DB] or rows)
             print(
                 f"| {rate:g} | {mean['true_kbps']:.2f} | {mean['pesq_wb']:.2f} | {worst.pesq_wb:.2f} "
-                f"({Path(worst.clip).stem}) | {mean['stoi']:.3f} | {mean['estoi']:.3f} |",
+                f"({Path(worst.clip).stem}) | {mean['stoi']:.3f} | {mean['estoi']:.3f} | "
+                f"{audible['pesq_wb']:.2f} | {audible['estoi']:.3f} |",
                 flush=True,
             )
     if json_path:
         json_path.write_text(json.dumps([asdict(score) for score in scores], indent=1), encoding="utf-8")
 
-
-_MEANS = ("true_kbps", "pesq_wb", "stoi", "estoi")
 
 if __name__ == "__main__":
     typer.run(main)
