@@ -66,11 +66,8 @@ class InverseSTFT(nn.Module):
         for r in range(1, ratio):
             total = total + F.pad(parts[:, :, r], (0, 0, r, ratio - 1 - r))
         if stream is not None:
-            tail = stream.swap(self, total[:, steps:])
+            tail = stream.take(self)
             if tail is not None:
-                length = min(ratio - 1, total.shape[1])
-                total = total.clone()
-                total[:, :length] += tail[:, :length]
-                # A block shorter than the overlap hands the rest of the old tail on.
-                stream.swap(self, total[:, steps:])
+                total = total + F.pad(tail, (0, 0, 0, steps))
+            stream.put(self, total[:, steps:])
         return total[:, :steps].reshape(batch, steps * self.hop)

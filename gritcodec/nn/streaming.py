@@ -26,11 +26,13 @@ class Stream:
         self._context[layer] = x[:, x.shape[1] - length :]
         return x
 
-    def swap(self, layer: nn.Module, value: Tensor) -> Tensor | None:
-        """Store `value` for the layer and return what was stored before."""
-        past = self._context.get(layer)
+    def take(self, layer: nn.Module) -> Tensor | None:
+        """What the layer has put aside for its next block, or None at the beginning of a signal."""
+        return self._context.get(layer)
+
+    def put(self, layer: nn.Module, value: Tensor) -> None:
+        """Put something aside for the layer's next block."""
         self._context[layer] = value
-        return past
 
 
 def extend_left(layer: nn.Module, x: Tensor, length: int, stream: Stream | None) -> Tensor:
