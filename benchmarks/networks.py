@@ -28,6 +28,14 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "inverse STFT at 200 Hz": {"head": "istft"},
     "waveform, transposed convolutions": {"head": "waveform"},
     "inverse STFT at 100 Hz, 30 ms window": {"head": "istft", "fine_hop": 160, "window": 480},
+    "inverse STFT at 50 Hz, 40 ms window, wider": {
+        "head": "istft",
+        "fine_hop": 320,
+        "window": 640,
+        "encoder_fine": 384,
+        "decoder_fine": 512,
+        "decoder_fine_blocks": 4,
+    },
 }
 
 

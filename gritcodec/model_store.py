@@ -71,6 +71,8 @@ def fingerprint(folder: Path) -> bytes:
 def load(folder: Path) -> LoadedModel:
     """Rebuild a network from its folder, float32, evaluation mode.
 
+    Its quantizer holds the transformed codes alone; see `start` for training on.
+
     Raises:
         ModelError: the weights are damaged or do not fit the configuration.
         ConfigError: the configuration is not valid.
@@ -85,15 +87,31 @@ def load(folder: Path) -> LoadedModel:
     settings = configuration.from_dict(NetworkConfig, configuration.read_yaml(path), str(path))
     try:
         tensors = load_file(folder / WEIGHTS)
+        tensors.pop("quantizer.transform", None)  # the first weights carry one that is folded in already
     except (SafetensorError, OSError) as error:
         raise ModelError(f"cannot read {folder / WEIGHTS}: {error}") from error
     network = Autoencoder(settings)
+    network.quantizer.fold()
     try:
         network.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()})
     except RuntimeError as error:
         raise ModelError(f"the weights in {folder} do not fit its {CONFIG}") from error
     network.eval().requires_grad_(False)
     return LoadedModel(folder.resolve().name, fingerprint(folder), network, folder)
+
+
+def start(network: Autoencoder, folder: Path) -> None:
+    """Give a network to train the weights of a model folder; its codebooks' transform starts at the identity.
+
+    Raises:
+        ModelError: the folder's network is another one.
+    """
+    state = load(folder).network.state_dict()
+    mine = network.state_dict()
+    state |= {name: tensor for name, tensor in mine.items() if name.startswith("quantizer.transform.")}
+    if {name: t.shape for name, t in state.items()} != {name: t.shape for name, t in mine.items()}:
+        raise ModelError(f"the network in {folder} is not the one the configuration describes")
+    network.load_state_dict(state)
 
 
 def save(folder: Path, network: Autoencoder, half: bool = True) -> None:

@@ -7,10 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gritcodec.quantize import ResidualGritVQ, radius_slope, replace_by_radius
+from gritcodec.nn import config as network_config
+from gritcodec.quantize import RADII, TRANSFORMS, GritVQ, ProductGritVQ, ResidualGritVQ, replace_by_radius
 from gritcodec.quantize.kmeans import kmeans
+from gritcodec.quantize.radius import half_gaps, member
 
-SLOPES = [("linear", 0.0), ("linear", 0.3), ("linear", 1.0), ("tanh", 1.0)]
+SLOPES = [("linear", 0.0), ("linear", 0.3), *((name, 1.0) for name in RADII)]
 
 
 def pair(seed: int, count: int = 5, dim: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
@@ -41,7 +43,7 @@ def radial_form(z, q, anchor_z, anchor_q, radius, slope, scale):
     u = anchor_gap / anchor_distance
 
     def g(s):
-        return slope * s if radius == "linear" else slope * scale * torch.tanh(s / scale)
+        return slope * member(radius).value(s, torch.tensor(scale, dtype=s.dtype))
 
     distance = (q - z).norm(dim=-1, keepdim=True)
     return z + (g(distance) - g(anchor_distance) + anchor_distance) * u
@@ -69,7 +71,7 @@ def test_both_jacobians_by_finite_differences(radius, slope, of):
     assert torch.allclose(analytic, torch.stack(columns, dim=1), atol=1e-8)
     gap = (q - z).detach()[0]
     u = gap / gap.norm()
-    gain = radius_slope(gap.norm(), radius, slope, 0.7)
+    gain = slope * member(radius).slope(gap.norm(), torch.tensor(0.7, dtype=torch.float64))
     expected = gain * torch.outer(u, u)
     eye = torch.eye(4, dtype=torch.float64)
     assert torch.allclose(analytic, eye - expected if of == "z" else expected, atol=1e-12)
@@ -94,9 +96,228 @@ def test_no_nan_at_zero_distance(radius, slope):
     assert torch.equal(z.grad, torch.ones_like(z))
 
 
-def test_unknown_radius_is_refused():
-    with pytest.raises(ValueError, match="cubic"):
-        radius_slope(torch.ones(1), "cubic")
+@pytest.mark.parametrize("radius", RADII)
+def test_slopes_are_the_derivatives_and_do_not_expand(radius):
+    s = torch.linspace(0, 50, 200, dtype=torch.float64, requires_grad=True)
+    scale = torch.tensor(0.7, dtype=torch.float64)
+    value = member(radius).value(s, scale)
+    slope = member(radius).slope(s, scale)
+    assert torch.allclose(torch.autograd.grad(value.sum(), s)[0], slope, atol=1e-12)
+    assert (slope >= 0).all() and (slope <= 1).all()
+    assert value[0].item() == (0.7 if radius == "constant" else 0.0)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"radius": "cubic"}, {"transform": "fourier"}, {"radius_scale": "far"}, {"initialization": "luck"}]
+)
+def test_unknown_settings_are_refused_by_name(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong.values()))):
+        ResidualGritVQ(4, 2, 8, **wrong)
+
+
+def test_a_configuration_knows_the_whole_family():
+    assert tuple(RADII) == network_config.RADII and tuple(TRANSFORMS) == network_config.TRANSFORMS
+
+
+def test_half_gaps_are_half_the_distance_to_the_nearest_other_code():
+    codes = torch.randn(50, 5, dtype=torch.float64)
+    distances = torch.cdist(codes, codes) + torch.diag(torch.full((50,), torch.inf, dtype=torch.float64))
+    assert torch.allclose(half_gaps(codes, rows=16), distances.min(-1).values / 2)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.sampled_from(sorted(RADII)),
+    st.sampled_from(sorted(TRANSFORMS)),
+    st.sampled_from(["running", "nearest"]),
+    st.sampled_from(["kmeans", "data", "normal"]),
+    st.booleans(),
+)
+def test_every_member_of_the_family_trains(radius, transform, radius_scale, initialization, train_base):
+    torch.manual_seed(0)
+    quantizer = ResidualGritVQ(
+        6,
+        3,
+        16,
+        radius=radius,
+        transform=transform,
+        radius_scale=radius_scale,
+        initialization=initialization,
+        train_base=train_base,
+    )
+    before = None
+    for _ in range(2):
+        latents = torch.randn(4, 25, 6, requires_grad=True)
+        out = quantizer(latents)
+        before = quantizer.codebooks().detach().clone() if before is None else before
+        (out.values.square().sum() + sum(out.losses.values())).backward()
+    assert torch.isfinite(latents.grad).all() and latents.grad.abs().sum() > 0
+    trained = [p for p in quantizer.parameters() if p.requires_grad]
+    with torch.no_grad():
+        for parameter in trained:
+            assert torch.isfinite(parameter.grad).all()
+            parameter -= 0.1 * parameter.grad
+    quantizer.eval()
+    moved = not torch.equal(quantizer.codebooks(), before)
+    assert moved == (bool(trained) or quantizer.stage_scale.ne(1).any().item())
+    latents = torch.randn(2, 9, 6)
+    out = quantizer(latents)
+    assert torch.equal(out.codes, quantizer.encode(latents))
+    assert torch.allclose(out.values, quantizer.decode(out.codes), atol=1e-5)
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_transforms_start_at_the_identity_and_move_all_codes_together(transform):
+    quantizer = make(stages=1, transform=transform, train_base=False).eval()
+    books = quantizer.codebooks().detach()
+    assert torch.allclose(books, quantizer.base * quantizer.stage_scale[:, None, None])
+    with torch.no_grad():  # away from the start, where gradients of the inner layers are zero
+        for parameter in quantizer.transform.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    out = quantizer(torch.randn(1, 3, 6))
+    others = [j for j in range(16) if j not in out.codes.flatten().tolist()]
+    loss = (out.values * torch.randn(1, 3, 6)).sum()
+    if transform == "identity":
+        assert not loss.requires_grad and not list(quantizer.transform.parameters())
+        return
+    loss.backward()
+    before = quantizer.codebooks().detach()
+    with torch.no_grad():
+        for parameter in quantizer.transform.parameters():
+            parameter -= 0.01 * parameter.grad
+    moved = (quantizer.codebooks() - before)[0].norm(dim=-1)
+    assert (moved[others] > 0).all()
+    assert quantizer.base.grad is None
+
+
+def test_plain_residual_and_product_quantizers_share_one_contract():
+    latents = torch.randn(3, 40, 8)
+    for quantizer, shape in [
+        (GritVQ(8, 16), (3, 40)),
+        (ResidualGritVQ(8, 2, 16), (3, 40, 2)),
+        (ProductGritVQ(8, 4, 16), (3, 40, 4, 1)),
+        (ProductGritVQ(8, 2, 16, stages=3, radius="tanh"), (3, 40, 2, 3)),
+    ]:
+        out = quantizer(latents.requires_grad_(True))
+        assert out.codes.shape == shape and out.values.shape == latents.shape
+        assert set(out.losses) == {"commitment", "codebook"}
+        quantizer.eval()
+        codes = quantizer.encode(latents)
+        assert codes.shape == shape and codes.min() >= 0 and codes.max() < 16
+        assert torch.allclose(quantizer.decode(codes), quantizer(latents).values, atol=1e-5)
+    with pytest.raises(ValueError, match="3 groups"):
+        ProductGritVQ(8, 3, 16)
+
+
+def test_product_groups_are_quantized_apart():
+    torch.manual_seed(0)
+    quantizer = ProductGritVQ(8, 2, 16)
+    quantizer(torch.randn(4, 100, 8))
+    quantizer.eval()
+    latents = torch.randn(1, 20, 8)
+    other = torch.cat([latents[..., :4], torch.randn(1, 20, 4)], -1)
+    codes, changed = quantizer.encode(latents), quantizer.encode(other)
+    assert torch.equal(codes[:, :, 0], changed[:, :, 0]) and not torch.equal(codes[:, :, 1], changed[:, :, 1])
+
+
+def test_codes_are_drawn_from_the_first_batch_unless_asked_otherwise():
+    torch.manual_seed(0)
+    latents = 100 + 5 * torch.randn(8, 100, 6)
+    errors = {}
+    for initialization in ("kmeans", "data", "normal"):
+        quantizer = ResidualGritVQ(6, 2, 32, initialization=initialization)
+        assert quantizer.is_ready == (initialization == "normal")
+        quantizer(latents)
+        assert quantizer.is_ready
+        errors[initialization] = (quantizer.eval()(latents).values - latents).square().mean().item()
+    assert errors["kmeans"] < errors["data"] < errors["normal"]
+    assert errors["kmeans"] < 25 / 4
+
+
+def test_dead_codes_come_back_only_when_asked():
+    for replace_below, alive in [(0.0, False), (0.5, True)]:
+        torch.manual_seed(0)
+        quantizer = GritVQ(4, 32, replace_below=replace_below, transform="identity")
+        quantizer(torch.randn(4, 200, 4))
+        with torch.no_grad():
+            quantizer.base[0, 8:] += 1e3  # out of every latent's reach
+        far = quantizer.base[0, 8:].clone()
+        for _ in range(400):
+            quantizer(torch.randn(4, 200, 4))
+        assert torch.equal(quantizer.base[0, 8:], far) == (not alive)
+        assert (float(quantizer.perplexity()) > 20) == alive
+
+
+def test_tables_are_kept_until_something_changes():
+    quantizer = make(transform="mlp").eval()
+    latents = torch.randn(1, 30, 6)
+    before = quantizer.encode(latents)
+    first = quantizer._tables()[0]
+    quantizer.encode(latents)
+    assert quantizer._tables()[0] is first
+    with torch.no_grad():
+        next(quantizer.transform.parameters()).zero_()
+        quantizer.transform.weight_out += 0.5
+    assert quantizer._tables()[0] is not first
+    state = quantizer.state_dict()
+    other = make(transform="mlp").eval()
+    other.encode(latents)
+    other.load_state_dict(state)
+    assert torch.equal(other.encode(latents), quantizer.encode(latents))
+    assert before.shape == (1, 30, 4)
+
+
+def test_double_precision_stays_double():
+    quantizer = make()
+    latents = torch.randn(1, 5, 6, dtype=torch.float64, requires_grad=True)
+    out = quantizer(latents)
+    assert out.values.dtype == torch.float64
+    out.values.sum().backward()
+    assert latents.grad.dtype == torch.float64
+
+
+def _train_on_rank(rank: int, ranks: int, port: int, folder: str) -> None:
+    import torch.distributed as dist
+
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=ranks)
+    torch.save(_train_a_little(rank, ranks), f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def _train_a_little(rank: int, ranks: int) -> dict[str, torch.Tensor]:
+    """Three steps from the first batch on, on this rank's half of every batch, gradients averaged."""
+    import torch.distributed as dist
+
+    torch.manual_seed(0)
+    quantizer = ResidualGritVQ(6, 3, 16, radius="tanh", transform="lowrank", normalize=True, replace_below=0.8)
+    for step in range(3):
+        latents = torch.randn(4, 50, 6, generator=torch.Generator().manual_seed(step)).chunk(ranks)[rank]
+        out = quantizer(latents)
+        ((out.values - 1).square().mean() + sum(out.losses.values())).backward()
+        with torch.no_grad():
+            for parameter in quantizer.parameters():
+                if ranks > 1:
+                    dist.all_reduce(parameter.grad)
+                parameter -= 0.1 * parameter.grad / ranks
+                parameter.grad = None
+    return {name: tensor.detach() for name, tensor in quantizer.state_dict().items()}
+
+
+def test_two_processes_train_as_one_does(tmp_path):
+    import socket
+
+    import torch.multiprocessing as mp
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    mp.spawn(_train_on_rank, args=(2, port, str(tmp_path)), nprocs=2)
+    alone = _train_a_little(0, 1)
+    ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    for name, tensor in alone.items():
+        assert torch.equal(ranks[0][name], ranks[1][name]), name
+        assert torch.allclose(ranks[0][name].float(), tensor.float(), atol=1e-4), name
 
 
 def test_values_are_sums_of_nearest_codes():
@@ -129,25 +350,21 @@ def test_dropped_stages_give_what_fewer_stages_give(active):
 def test_more_stages_leave_less():
     quantizer = make(stages=6, size=32).eval()
     latents = torch.randn(1, 500, 6)
-    errors = [
-        float((quantizer.decode(quantizer.encode(latents, n)) - quantizer.normalize(latents)).square().mean())
-        for n in range(1, 7)
-    ]
+    errors = [float((quantizer.decode(quantizer.encode(latents, n)) - latents).square().mean()) for n in range(1, 7)]
     assert all(later < earlier for earlier, later in itertools.pairwise(errors))
 
 
 def test_codes_that_were_not_selected_move_as_the_transform_says():
-    quantizer = make(stages=1, commitment_weight=0.0, codebook_weight=0.0).eval()
+    quantizer = make(stages=1, commitment_weight=0.0, codebook_weight=0.0, normalize=True).eval()
     latents = torch.randn(1, 3, 6)
     weight = torch.randn(1, 3, 6)
     before = quantizer.codebooks()[0].detach().clone()
     out = quantizer(latents)
     (out.values * weight).sum().backward()
-    assert quantizer.transform is not None
     rate = 1.0  # the change is linear in the transform: no small step is needed
     with torch.no_grad():
         base = quantizer.base[0].clone()
-        moved = quantizer.transform[0] - rate * quantizer.transform.grad[0]
+        moved = quantizer.transform.weight[0] - rate * quantizer.transform.weight.grad[0]
         change = base @ moved * quantizer.stage_scale[0] - before
     # dC'_j = -lr * sum_i <c_j, c_k(i)> g' u_i u_i^T G_i, here with the stage's scale.
     z = (latents[0] - quantizer.offset) / quantizer.spread
@@ -179,7 +396,7 @@ def test_all_active_stages_get_the_tasks_gradient_and_no_other():
 
 
 def test_slope_zero_is_straight_through():
-    quantizer = make(slope=0.0, commitment_weight=0.0, codebook_weight=0.0).eval()
+    quantizer = make(normalize=True, slope=0.0, commitment_weight=0.0, codebook_weight=0.0).eval()
     latents = torch.randn(1, 9, 6, requires_grad=True)
     weight = torch.randn(1, 9, 6)
     (quantizer(latents).values * weight).sum().backward()
@@ -199,7 +416,7 @@ def test_auxiliary_losses_are_free_of_scale():
 
 
 def test_losses_cannot_shrink_or_grow_the_latents():
-    quantizer = make().train()
+    quantizer = make(normalize=True).train()
     latents = (3 * torch.randn(4, 50, 6) + 1).requires_grad_(True)
     sum(quantizer(latents).losses.values()).backward()
     centred = latents - latents.mean((0, 1))
@@ -220,7 +437,7 @@ def test_usage_and_perplexity_follow_the_data():
 def test_folding_the_transform_changes_no_code():
     quantizer = make().eval()
     with torch.no_grad():
-        quantizer.transform += 0.1 * torch.randn_like(quantizer.transform)
+        quantizer.transform.weight += 0.1 * torch.randn_like(quantizer.transform.weight)
     latents = torch.randn(1, 50, 6)
     before = quantizer.encode(latents)
     quantizer.fold()

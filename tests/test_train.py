@@ -115,7 +115,7 @@ def test_training_starts_from_a_model_folder(tmp_path):
     shipped = model_store.load(folder).network
     waveform = torch.randn(1, 1, 3200)
     assert torch.equal(again.network.eval().encode(waveform), shipped.encode(waveform))
-    with pytest.raises(TrainingError, match="not the one"):
+    with pytest.raises(ModelError, match="not the one"):
         Trainer(parse(settings(tmp_path, start=str(folder), network={**TINY, "kernel": 5})))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-RADII = ("linear", "tanh")
-TRANSFORMS = ("identity", "linear")
+# Names alone: reading a configuration must not import torch.
+RADII = ("linear", "tanh", "log", "huber", "constant")
+TRANSFORMS = ("identity", "linear", "lowrank", "mlp", "attention")
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,14 @@ class QuantizerConfig:
         stages: residual stages; one more stage is one more step of bitrate.
         codebook_size: codes a stage, a power of two.
         dim: dimension of the latent and of the codes.
-        radius: member of the radius family, see gritcodec.quantize.grit.
-        slope: `a` of the linear radius, 0 (the encoder gets STE's gradient) to 1.
-        transform: member of the transform family.
+        radius: member of the radius family, see gritcodec.quantize.radius.
+        slope: factor of the radius's slope, 0 (the encoder gets STE's gradient) to 1.
+        radius_scale: where the radius's scale R comes from, `running` or `nearest`.
+        transform: member of the transform family, see gritcodec.quantize.transform.
+        train_base: whether base codes are trained, or the transform alone moves them.
         commitment_weight: weight of ||z - sg q||^2 summed over stages, in units of the latent's variance.
         codebook_weight: weight of ||sg z - q||^2, in units of each stage's own variance.
+        replace_below: codes used less than this share of an even share are replaced; 0 replaces none.
     """
 
     stages: int = 12
@@ -28,9 +32,12 @@ class QuantizerConfig:
     dim: int = 64
     radius: str = "linear"
     slope: float = 1.0
+    radius_scale: str = "running"
     transform: str = "linear"
+    train_base: bool = True
     commitment_weight: float = 0.05
     codebook_weight: float = 1.0
+    replace_below: float = 0.0
 
     def __post_init__(self) -> None:
         if self.stages < 1 or self.dim < 1:
@@ -39,6 +46,10 @@ class QuantizerConfig:
             raise ValueError(f"codebook_size must be a power of two, got {self.codebook_size}")
         if self.radius not in RADII:
             raise ValueError(f"radius must be one of {', '.join(RADII)}, got '{self.radius}'")
+        if self.radius_scale not in ("running", "nearest"):
+            raise ValueError(f"radius_scale must be running or nearest, got '{self.radius_scale}'")
+        if not 0 <= self.slope <= 1:
+            raise ValueError(f"slope must be between 0 and 1, got {self.slope}")
         if self.transform not in TRANSFORMS:
             raise ValueError(f"transform must be one of {', '.join(TRANSFORMS)}, got '{self.transform}'")
 

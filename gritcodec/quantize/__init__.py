@@ -1,6 +1,13 @@
-"""GRIT-VQ: vector quantization with a generalized radius and an integrated codebook transform."""
+"""GRIT-VQ: vector quantization with a generalized radius and an integrated codebook transform.
 
-from gritcodec.quantize.grit import Quantized, radius_slope, replace_by_radius
-from gritcodec.quantize.residual import ResidualGritVQ
+Plain (GritVQ), residual (ResidualGritVQ) and product (ProductGritVQ) quantizers for [batch, time, dim] tensors; they
+need torch alone. Method and source: gritcodec.quantize.grit.
+"""
 
-__all__ = ["Quantized", "ResidualGritVQ", "radius_slope", "replace_by_radius"]
+from gritcodec.quantize.grit import Quantized, replace_by_radius
+from gritcodec.quantize.product import ProductGritVQ
+from gritcodec.quantize.radius import RADII
+from gritcodec.quantize.residual import GritVQ, ResidualGritVQ
+from gritcodec.quantize.transform import TRANSFORMS
+
+__all__ = ["RADII", "TRANSFORMS", "GritVQ", "ProductGritVQ", "Quantized", "ResidualGritVQ", "replace_by_radius"]

@@ -8,7 +8,7 @@ abstract; they are not the authors' code. For a latent z and its quantized value
 
 so that out equals q, and   d out / d z = I - g'(s) u u^T,   d out / d q = g'(s) u u^T.
 
-The slope g' is the controllable step: 0 gives the encoder the straight-through gradient and the codes none;
+The slope g' (radius.py) is the controllable step: 0 gives the encoder the straight-through gradient and the codes none;
 1 gives the radial part of the gradient to the codes and only the tangential part to the encoder.
 """
 
@@ -19,6 +19,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gritcodec.quantize.radius import member
+
 EPSILON = 1e-8
 
 
@@ -27,34 +29,15 @@ class Quantized(NamedTuple):
 
     Attributes:
         values: [B, T, D], equal to the sum of the chosen codes, with GRIT-VQ's gradient.
-        codes: [B, T, stages] int64.
+        codes: [B, T, stages] int64 (plain: [B, T]; product: [B, T, groups, stages]); -1 where a stage was off.
         losses: scalar losses by name, already weighted, to be added to the task's loss.
-        metrics: scalar measurements by name, detached.
+        metrics: measurements by name, detached; `error` [stages] is the mean square a dimension that each stage left.
     """
 
     values: Tensor
     codes: Tensor
     losses: dict[str, Tensor]
     metrics: dict[str, Tensor]
-
-
-def radius_slope(distance: Tensor, radius: str, slope: float = 1.0, scale: Tensor | float = 1.0) -> Tensor:
-    """g'(s) of a member of the radius family.
-
-    Args:
-        distance: s, any shape, >= 0.
-        radius: `linear` (g = slope * s) or `tanh` (g = slope * scale * tanh(s / scale)).
-        slope: g' at s = 0; between 0 and 1 the update does not expand gradients.
-        scale: R of the bounded members, usually a running mean of s.
-
-    Raises:
-        ValueError: unknown radius.
-    """
-    if radius == "linear":
-        return torch.full_like(distance, slope)
-    if radius == "tanh":
-        return slope * (1 - torch.tanh(distance / scale).square())
-    raise ValueError(f"unknown radius '{radius}'")
 
 
 class _Replace(torch.autograd.Function):
@@ -83,10 +66,16 @@ def replace_by_radius(
     Args:
         z: [..., D] latents.
         q: [..., D] quantized values, differentiable through the codebook's transform.
-        radius, slope, scale: see radius_slope.
+        radius: member of the radius family.
+        slope: factor of g', 0 to 1: between them the update does not expand gradients.
+        scale: R, positive, one number or [..., 1].
 
     Returns:
         [..., D], equal to q.
+
+    Raises:
+        ValueError: unknown radius.
     """
     distance = (q - z).detach().square().sum(-1, keepdim=True).sqrt()
-    return _Replace.apply(z, q, radius_slope(distance, radius, slope, scale))
+    gain = slope * member(radius).slope(distance, torch.as_tensor(scale, dtype=z.dtype, device=z.device))
+    return _Replace.apply(z, q, gain)

@@ -1,39 +1,24 @@
-"""Residual GRIT-VQ: stages of codebooks, each coding what the ones before it left over."""
+"""Residual GRIT-VQ: stages of codebooks, each coding what the ones before it left over; one stage is plain GRIT-VQ."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
+from gritcodec.quantize import radius as radii
+from gritcodec.quantize import transform as transforms
 from gritcodec.quantize.grit import Quantized, replace_by_radius
 from gritcodec.quantize.kmeans import kmeans
+from gritcodec.quantize.ranks import all_mean, all_rows, mean_over_ranks
 
 if TYPE_CHECKING:
     from gritcodec.nn.config import QuantizerConfig
 
 _DECAY = 0.99
-
-
-def all_mean(x: Tensor) -> Tensor:
-    """Mean of x over all ranks; x itself in one process."""
-    if dist.is_available() and dist.is_initialized():
-        x = x.clone()
-        dist.all_reduce(x)
-        x /= dist.get_world_size()
-    return x
-
-
-def mean_over_ranks(x: Tensor) -> Tensor:
-    """all_mean with a gradient."""
-    if dist.is_available() and dist.is_initialized():
-        from torch.distributed.nn.functional import all_reduce
-
-        return all_reduce(x) / dist.get_world_size()
-    return x
+INITIALIZATIONS = ("kmeans", "data", "normal", "noise")
 
 
 class ResidualGritVQ(nn.Module):
@@ -43,26 +28,38 @@ class ResidualGritVQ(nn.Module):
     is applied once, along the direction of the whole quantization error: the gradient to the encoder stays
     bounded whatever the number of stages, and every active stage's code receives its radial part.
     Each stage's own commitment and codebook losses are added; both reach the encoder and the codes of all stages.
-
-    Latents are centred and scaled (one scalar scale) by the batch's statistics in training, over all ranks and with
-    their gradient, and by running ones afterwards. The gradient matters: with detached statistics commitment
-    shrinks the latents, the normalization undoes it, and the loop runs away (measured: fivefold in 500 steps).
-    Every stage's input is likewise scaled by a running mean of its size: stage i uses
-    C'_i = scale_i * base_i @ W_i. Quantized values are in units of the normalized latent.
+    Every stage's input is scaled by a running mean of its size: stage i uses C'_i = scale_i * T_i(base_i).
 
     Args:
         dim: latent dimension D.
         stages: number of stages.
         codebook_size: codes a stage K.
-        radius, slope: member of the radius family.
-        transform: `identity` or `linear`.
+        radius: `linear`, `tanh`, `log`, `huber` or `constant`.
+        slope: factor of the radius's slope, 0 (straight-through) to 1.
+        radius_scale: R is a running mean of the quantization distance (`running`) or half the distance from the
+            last active stage's code to its nearest neighbour (`nearest`, refreshed one stage a step).
+        transform: `identity`, `linear`, `lowrank`, `mlp` or `attention`.
+        train_base: whether base codes are trained, or the transform alone moves them.
         commitment_weight, codebook_weight: weights of the auxiliary losses, free of the latents' scale.
+        normalize: centre and scale latents (one scalar scale), by the batch's statistics in training, over all ranks
+            and with their gradient, and by running ones afterwards; values then are in units of the normalized
+            latent. The gradient matters: with detached statistics commitment shrinks the latents, the normalization
+            undoes it, and the loop runs away (measured: fivefold in 500 steps).
+        initialization: codes come from the first training batch by k-means (`kmeans`) or as they are (`data`),
+            are normal random vectors (`normal`), or noise stands in for quantization in training until
+            `initialize` is called (`noise`).
+        replace_below: codes used less than this share of an even share are put beside much used ones; 0 replaces none.
+        kmeans_iterations: of Lloyd's algorithm.
+
+    Raises:
+        ValueError: a setting that is none of these.
     """
 
     offset: Tensor
     spread: Tensor
     stage_scale: Tensor
     radius_scale: Tensor
+    gaps: Tensor
     usage: Tensor
     ready: Tensor
 
@@ -73,58 +70,105 @@ class ResidualGritVQ(nn.Module):
         codebook_size: int,
         radius: str = "linear",
         slope: float = 1.0,
+        radius_scale: str = "running",
         transform: str = "linear",
+        train_base: bool = True,
         commitment_weight: float = 0.25,
         codebook_weight: float = 1.0,
+        normalize: bool = False,
+        initialization: str = "kmeans",
+        replace_below: float = 0.0,
+        kmeans_iterations: int = 10,
     ):
         super().__init__()
+        if radius_scale not in ("running", "nearest"):
+            raise ValueError(f"unknown radius_scale '{radius_scale}'; one of running, nearest")
+        if initialization not in INITIALIZATIONS:
+            raise ValueError(f"unknown initialization '{initialization}'; one of {', '.join(INITIALIZATIONS)}")
+        radii.member(radius)
         self.dim, self.stages, self.codebook_size = dim, stages, codebook_size
-        self.radius, self.slope = radius, slope
+        self.radius, self.slope, self.scale_by = radius, slope, radius_scale
         self.commitment_weight, self.codebook_weight = commitment_weight, codebook_weight
-        self.base = nn.Parameter(torch.randn(stages, codebook_size, dim))
-        self.transform = nn.Parameter(torch.eye(dim).repeat(stages, 1, 1)) if transform == "linear" else None
+        self.normalizes, self.initialization = normalize, initialization
+        self.replace_below, self.kmeans_iterations = replace_below, kmeans_iterations
+        self.base = nn.Parameter(torch.randn(stages, codebook_size, dim), requires_grad=train_base)
+        self.transform = transforms.build(transform, stages, dim)
         self.register_buffer("stage_scale", 0.7 ** torch.arange(stages, dtype=torch.float32))
         self.register_buffer("offset", torch.zeros(dim))
         self.register_buffer("spread", torch.ones(()))
         self.register_buffer("radius_scale", torch.ones(()))
+        self.register_buffer("gaps", torch.ones(stages, codebook_size), persistent=False)
         self.register_buffer("usage", torch.full((stages, codebook_size), 1.0 / codebook_size))
-        self.register_buffer("ready", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("ready", torch.tensor(initialization == "normal"))
+        self._ready: bool | None = None
+        self._cache: tuple[tuple, Tensor, Tensor] | None = None
+        self._next_gap = 0
 
     @classmethod
     def from_config(cls, config: QuantizerConfig) -> ResidualGritVQ:
-        """Build from a model's configuration."""
+        """Build the codec's quantizer from a model's configuration."""
         return cls(
             dim=config.dim,
             stages=config.stages,
             codebook_size=config.codebook_size,
             radius=config.radius,
             slope=config.slope,
+            radius_scale=config.radius_scale,
             transform=config.transform,
+            train_base=config.train_base,
             commitment_weight=config.commitment_weight,
             codebook_weight=config.codebook_weight,
+            replace_below=config.replace_below,
+            normalize=True,
+            initialization="noise",
         )
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether codes are drawn yet. Remembered on the host, so that no step waits for a GPU."""
+        if self._ready is None:
+            self._ready = bool(self.ready)
+        return self._ready
+
+    def _load_from_state_dict(self, *args: Any, **settings: Any) -> None:
+        super()._load_from_state_dict(*args, **settings)
+        self._ready = None
+        self._cache = None
+
     def codebooks(self) -> Tensor:
-        """The transformed codes C' of all stages, [stages, K, D], in units of the normalized latent."""
-        codes = self.base if self.transform is None else self.base @ self.transform
+        """The transformed codes C' of all stages, [stages, K, D]."""
         # A copy: the running scale changes in place before the backward pass.
-        return codes * self.stage_scale.clone()[:, None, None]
+        return self.transform(self.base) * self.stage_scale.clone()[:, None, None]
+
+    @torch.no_grad()
+    def _tables(self) -> tuple[Tensor, Tensor]:
+        """C' and half its square norms, computed anew only when something that they depend on has changed."""
+        sources = [self.base, self.stage_scale, *self.transform.parameters()]
+        key = tuple((tensor.data_ptr(), tensor._version) for tensor in sources)
+        if self._cache is None or self._cache[0] != key:
+            books = self.codebooks()
+            self._cache = key, books, books.square().sum(-1) / 2
+        return self._cache[1], self._cache[2]
 
     def forward(self, latents: Tensor, active: Tensor | None = None) -> Quantized:
         """Quantize latents.
 
         Args:
-            latents: [B, T, D] floating point.
+            latents: [B, ..., D] floating point, usually [B, T, D].
             active: [B] int, number of stages used by each item, 1 to stages; None uses all.
 
         Returns:
-            Quantized; codes of stages that are not active are -1. In training, before `initialize` has drawn codes
-            from data, noise of like size stands in for quantization and no codes are given.
+            Quantized; codes of stages that are not active are -1. While noise stands in for quantization no codes
+            are given (their last dimension is 0).
         """
         with torch.autocast(device_type=latents.device.type, enabled=False):
-            z = self.normalize(latents.float())
-            if self.training and not self.ready:
-                return Quantized(self.stand_in(z, active), z.new_full((*z.shape[:2], 0), -1, dtype=torch.long), {}, {})
+            z = latents if latents.dtype == torch.float64 else latents.float()
+            if self.normalizes:
+                z = self.normalize(z)
+            if self.training and not self.is_ready:
+                if self.initialization == "noise":
+                    return Quantized(self.stand_in(z, active), z.new_full((*z.shape[:-1], 0), -1).long(), {}, {})
+                self._draw(all_rows(z.detach().reshape(-1, self.dim).float()))
             return self._quantize(z, active)
 
     def stand_in(self, z: Tensor, active: Tensor | None = None) -> Tensor:
@@ -137,11 +181,11 @@ class ResidualGritVQ(nn.Module):
         """
         stages = torch.full((z.shape[0],), self.stages, device=z.device) if active is None else active
         bits = math.log2(self.codebook_size) * stages / self.dim
-        distortion = torch.exp2(-2 * bits)[:, None, None]
+        distortion = torch.exp2(-2 * bits).reshape(-1, *[1] * (z.ndim - 1))
         return (1 - distortion) * z + (distortion * (1 - distortion)).sqrt() * torch.randn_like(z)
 
     def normalize(self, latents: Tensor) -> Tensor:
-        """Centre each dimension and scale all of them by one number, [B, T, D] -> [B, T, D]."""
+        """Centre each dimension and scale all of them by one number, [..., D] -> [..., D]."""
         if not self.training:
             return (latents - self.offset) / self.spread
         flat = latents.reshape(-1, self.dim)
@@ -149,68 +193,80 @@ class ResidualGritVQ(nn.Module):
         spread = (mean_over_ranks((flat - mean).square().mean()) + 1e-8).sqrt()
         with torch.no_grad():
             # Fast before the codes come in, slowly after.
-            weight = (1 - _DECAY) if self.ready else 0.1
-            self.offset.lerp_(mean, weight)
-            self.spread.lerp_(spread, weight)
+            weight = (1 - _DECAY) if self.is_ready else 0.1
+            self.offset.lerp_(mean.to(self.offset.dtype), weight)
+            self.spread.lerp_(spread.to(self.spread.dtype), weight)
         return (latents - mean) / spread
 
+    @staticmethod
+    def _search(z: Tensor, books: Tensor, half_norms: Tensor, stages: int) -> Tensor:
+        """Nearest code of every stage to what the stages before it left, [N, D] -> [N, stages] int64."""
+        residual, codes = z.detach(), []
+        for stage in range(stages):
+            # argmin ||r - c|| = argmax (r . c - ||c||^2 / 2): one matrix product with the norms as its bias
+            index = torch.addmm(half_norms[stage], residual, books[stage].t(), beta=-1).argmax(-1)
+            codes.append(index)
+            if stage + 1 < stages:
+                residual = residual - books[stage].index_select(0, index)
+        return torch.stack(codes, -1)
+
     def _quantize(self, z: Tensor, active: Tensor | None) -> Quantized:
-        batch, steps, dim = z.shape
-        if active is None:
-            active = torch.full((batch,), self.stages, device=z.device)
-        codebooks = self.codebooks()
-        half_norms = codebooks.detach().square().sum(-1) / 2
-        codebook_unit = self.stage_scale.square()
-        flat = z.reshape(-1, dim)
-        mask_of = active.repeat_interleave(steps)
-        residual = flat.detach()
-        left = flat  # the same residual, with its gradient to the encoder
-        total = torch.zeros_like(flat)
-        commitment = flat.new_zeros(())
-        codebook = flat.new_zeros(())
-        all_codes, energies, inputs = [], [], []
-        for stage in range(self.stages):
-            book = codebooks[stage]
-            scores = torch.addmm(-half_norms[stage], residual, book.detach().t())
-            index = scores.argmax(-1)
-            chosen = book.index_select(0, index)
-            on = (mask_of > stage).float()
-            share = on / on.sum().clamp_min(1) / dim
-            taken = chosen * on[:, None]
-            # Commitment in units of the latent's variance, codebook loss in units of this stage's own.
-            commitment = commitment + ((left - chosen.detach()).square().sum(-1) * share).sum()
-            error = (residual - chosen).square().sum(-1)
-            codebook = codebook + (error * share).sum() / codebook_unit[stage]
-            energies.append((error.detach() * share).sum())
-            inputs.append((residual.square().sum(-1) * share).sum())
-            total = total + taken
-            residual = residual - taken.detach()
-            left = left - taken.detach()
-            all_codes.append(torch.where(on.bool(), index, -1))
-        codes = torch.stack(all_codes, -1)
-        metrics = {"error": torch.stack(energies)}
-        if self.training:
-            self._count(codes)
-            self._track_stages(torch.stack(inputs))
-            self._track_radius((total - flat).detach().square().sum(-1).sqrt().mean())
-        out = replace_by_radius(flat, total, self.radius, self.slope, self.radius_scale)
-        values = out.reshape(batch, steps, dim)
+        flat = z.reshape(-1, self.dim)
+        books = self.codebooks() if torch.is_grad_enabled() else self._tables()[0]
+        books = books.to(flat.dtype)
+        with torch.no_grad():
+            detached = books.detach()
+            codes = self._search(flat, detached, detached.square().sum(-1) / 2, self.stages)
+            first = torch.arange(self.stages, device=codes.device) * self.codebook_size
+        chosen = books.reshape(-1, self.dim).index_select(0, (codes + first).flatten()).view(-1, self.stages, self.dim)
+        if active is not None:
+            per_item = flat.shape[0] // active.shape[0]
+            stage = torch.arange(self.stages, device=codes.device)
+            on = (active.repeat_interleave(per_item, output_size=flat.shape[0])[:, None] > stage).to(flat.dtype)
+            chosen = chosen * on[..., None]
+            codes = codes.masked_fill(on == 0, -1)
+        else:
+            on = torch.ones_like(codes, dtype=flat.dtype)
+        share = on / on.sum(0).clamp_min(1) / self.dim  # each stage's mean is over the vectors that use it
+        left = flat[:, None] - chosen.detach().cumsum(1)  # what each stage leaves, with its gradient to the encoder
+        before = (left + chosen).detach()
+        error = (before - chosen).square().sum(-1) * share
+        errors, inputs = error.detach().sum(0), (before.square().sum(-1) * share).sum(0)
+        total = chosen.sum(1)
+        # Commitment in units of the latent's variance, codebook loss in units of each stage's own input.
         losses = {
-            "commitment": self.commitment_weight * commitment,
-            "codebook": self.codebook_weight * codebook / self.stages,
+            "commitment": self.commitment_weight * (left.square().sum(-1) * share).sum() / self._variance(flat),
+            "codebook": self.codebook_weight * (error.sum(0) / self.stage_scale.square()).mean(),
         }
-        return Quantized(values, codes.reshape(batch, steps, self.stages), losses, metrics)
+        scale = self._scale(codes) if self.scale_by == "nearest" else self.radius_scale.clone()
+        if self.training:
+            self._track(codes, inputs, (total - flat).detach().square().sum(-1).sqrt().mean(), detached)
+        values = replace_by_radius(flat, total, self.radius, self.slope, scale).reshape(z.shape)
+        return Quantized(values, codes.reshape(*z.shape[:-1], self.stages), losses, {"error": errors})
+
+    def _variance(self, flat: Tensor) -> Tensor | float:
+        """Of the latents, the unit of commitment: 1 when they are normalized, else the first stage's running scale."""
+        return 1.0 if self.normalizes else self.stage_scale[0].square().clone()
+
+    def _scale(self, codes: Tensor) -> Tensor:
+        """R of the nearest-code scale, [N, 1]: the gap around the code of each vector's last active stage."""
+        last = (codes >= 0).sum(-1) - 1
+        code = codes.gather(-1, last[:, None])[:, 0]
+        return self.gaps[last, code][:, None].clamp_min(1e-6)
 
     @torch.no_grad()
-    def _track_radius(self, distance: Tensor) -> None:
-        self.radius_scale.lerp_(all_mean(distance), 1 - _DECAY)
-
-    @torch.no_grad()
-    def _track_stages(self, energy: Tensor) -> None:
-        """Follow the size of each stage's input, so that its codes neither outgrow it nor fall behind."""
-        scale = all_mean(energy).sqrt().clamp_min(1e-6)
-        # A stage that no item of this batch used has seen nothing.
-        self.stage_scale.lerp_(torch.where(energy > 0, scale, self.stage_scale), 1 - _DECAY)
+    def _track(self, codes: Tensor, inputs: Tensor, distance: Tensor, books: Tensor) -> None:
+        """Follow sizes and code usage over all ranks, and put unused codes elsewhere when that is asked for."""
+        self.radius_scale.lerp_(all_mean(distance).to(self.radius_scale.dtype), 1 - _DECAY)
+        # So that a stage's codes neither outgrow its input nor fall behind. A stage that no item used has seen nothing.
+        size = all_mean(inputs).sqrt().clamp_min(1e-6).to(self.stage_scale.dtype)
+        self.stage_scale.lerp_(torch.where(size > 1e-6, size, self.stage_scale), 1 - _DECAY)
+        self._count(codes)
+        if self.scale_by == "nearest":
+            stage, self._next_gap = self._next_gap, (self._next_gap + 1) % self.stages
+            self.gaps[stage] = radii.half_gaps(books[stage]).to(self.gaps.dtype)
+        if self.replace_below:
+            self._replace_dead()
 
     @torch.no_grad()
     def _count(self, codes: Tensor) -> None:
@@ -223,49 +279,82 @@ class ResidualGritVQ(nn.Module):
         self.usage.lerp_(share, 1 - _DECAY)
 
     @torch.no_grad()
-    def initialize(self, latents: Tensor, iterations: int = 10) -> None:
-        """Draw every stage's codes from data by k-means on the residuals that the stages before it leave.
+    def _replace_dead(self) -> None:
+        """Split the most used codes in two, one half each for a code that is hardly used; the same on all ranks.
+
+        Base codes are what is copied, so this works under any transform.
+        """
+        for stage in range(self.stages):
+            usage = self.usage[stage]
+            dead = (usage < self.replace_below / self.codebook_size).nonzero()[:, 0]
+            if not len(dead):
+                continue
+            dead = dead[: self.codebook_size // 2]
+            busy = usage.topk(len(dead)).indices
+            source = self.base[stage, busy]
+            with torch.random.fork_rng(devices=[usage.device] if usage.is_cuda else []):
+                torch.manual_seed(len(dead))
+                apart = 0.05 * source.square().mean(-1, keepdim=True).sqrt() * torch.randn_like(source)
+            self.base[stage, dead] = source + apart
+            usage[busy] /= 2
+            usage[dead] = usage[busy]
+
+    @torch.no_grad()
+    def initialize(self, latents: Tensor, iterations: int | None = None) -> None:
+        """Draw every stage's codes from data, each stage from the residuals that the stages before it leave.
 
         Args:
-            latents: [N, D] latents of training audio, N >= codebook_size; the same on all ranks.
-            iterations: Lloyd iterations a stage.
+            latents: [N, D] latents, the same on all ranks; N should be many times codebook_size.
+            iterations: Lloyd iterations a stage; None takes the quantizer's own setting, 0 takes vectors as they are.
         """
         flat = latents.float()
-        self.offset.copy_(flat.mean(0))
-        self.spread.copy_((flat - self.offset).square().mean().sqrt().clamp_min(1e-4))
-        residual = (flat - self.offset) / self.spread
-        for stage in range(self.stages):
-            scale = residual.square().mean().sqrt().clamp_min(1e-6)
-            centres, index = kmeans(residual, self.codebook_size, iterations)
-            self.stage_scale[stage] = scale
-            self.base[stage] = centres / scale
-            residual = residual - centres[index]
-        if self.transform is not None:
-            self.transform.copy_(torch.eye(self.dim, device=flat.device).expand_as(self.transform))
+        if self.normalizes:
+            self.offset.copy_(flat.mean(0))
+            self.spread.copy_((flat - self.offset).square().mean().sqrt().clamp_min(1e-4))
+            flat = (flat - self.offset) / self.spread
+        self._draw(flat, self.kmeans_iterations if iterations is None else iterations)
+
+    @torch.no_grad()
+    def _draw(self, z: Tensor, iterations: int | None = None) -> None:
+        if iterations is None:
+            iterations = 0 if self.initialization == "data" else self.kmeans_iterations
+        self._reset_transform()
+        residual = z
+        with torch.random.fork_rng(devices=[z.device] if z.is_cuda else []):
+            torch.manual_seed(0)  # the same on all ranks
+            for stage in range(self.stages):
+                scale = residual.square().mean().sqrt().clamp_min(1e-6)
+                centres, index = kmeans(residual, self.codebook_size, iterations)
+                self.stage_scale[stage] = scale
+                self.base[stage] = centres / scale
+                residual = residual - centres[index]
+                self.gaps[stage] = radii.half_gaps(centres)
         self.radius_scale.copy_(residual.square().sum(-1).sqrt().mean())
         self.usage.fill_(1.0 / self.codebook_size)
         self.ready.fill_(True)
+        self._ready = True
+
+    def _reset_transform(self) -> None:
+        """Back to the identity, so that base codes and transformed ones are the same."""
+        fresh = type(self.transform)(self.stages, self.dim).to(self.base.device)
+        self.transform.load_state_dict(fresh.state_dict())
 
     @torch.no_grad()
     def encode(self, latents: Tensor, stages: int | None = None) -> Tensor:
-        """Latents [B, T, D] -> codes [B, T, stages] int64, nearest codes stage by stage."""
-        codebooks = self.codebooks().float()
-        half_norms = codebooks.square().sum(-1) / 2
-        residual = ((latents.float() - self.offset) / self.spread).reshape(-1, self.dim)
-        codes = []
-        for stage in range(self.stages if stages is None else stages):
-            index = torch.addmm(-half_norms[stage], residual, codebooks[stage].t()).argmax(-1)
-            residual = residual - codebooks[stage].index_select(0, index)
-            codes.append(index)
-        return torch.stack(codes, -1).reshape(*latents.shape[:2], -1)
+        """Latents [..., D] -> codes [..., stages] int64, nearest codes stage by stage."""
+        z = latents.float()
+        if self.normalizes:
+            z = (z - self.offset) / self.spread
+        count = self.stages if stages is None else stages
+        return self._search(z.reshape(-1, self.dim), *self._tables(), count).reshape(*latents.shape[:-1], count)
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes [B, T, stages] int64 -> quantized values [B, T, D]: a table look-up."""
-        codebooks = self.codebooks().float()
-        total = codebooks.new_zeros((*codes.shape[:2], self.dim))
+        """Codes [..., n] int64 of the first n stages -> quantized values [..., D]: a table look-up."""
+        books, _ = self._tables()
+        total = books.new_zeros((*codes.shape[:-1], self.dim))
         for stage in range(codes.shape[-1]):
-            total = total + codebooks[stage][codes[..., stage]]
+            total = total + books[stage][codes[..., stage]]
         return total
 
     @torch.no_grad()
@@ -276,7 +365,34 @@ class ResidualGritVQ(nn.Module):
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Put the transform into the base codes: the same codes, and nothing left to compute when decoding."""
-        if self.transform is not None:
-            self.base.copy_(self.base @ self.transform)
-            self.transform.copy_(torch.eye(self.dim).expand_as(self.transform))
+        """Put the transformed codes in the place of base codes: nothing is left to compute when decoding."""
+        self.base.copy_(self.transform(self.base))
+        self.transform = transforms.IdentityTransform(self.stages, self.dim)
+
+
+class GritVQ(ResidualGritVQ):
+    """Plain GRIT-VQ: one codebook, codes [B, T].
+
+    Args:
+        dim: latent dimension D.
+        codebook_size: codes K.
+        settings: every other argument of ResidualGritVQ but `stages`.
+    """
+
+    def __init__(self, dim: int, codebook_size: int, **settings: Any):
+        super().__init__(dim, 1, codebook_size, **settings)
+
+    def forward(self, latents: Tensor, active: Tensor | None = None) -> Quantized:
+        """Quantize latents [B, ..., D]; codes are [B, ...]."""
+        out = super().forward(latents, active)
+        return out._replace(codes=out.codes[..., 0]) if out.codes.shape[-1] else out
+
+    @torch.no_grad()
+    def encode(self, latents: Tensor, stages: int | None = None) -> Tensor:
+        """Latents [..., D] -> codes [...] int64."""
+        return super().encode(latents)[..., 0]
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes [...] int64 -> quantized values [..., D]."""
+        return super().decode(codes[..., None])

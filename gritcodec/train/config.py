@@ -58,7 +58,8 @@ class OptimizerConfig:
 
     Attributes:
         rate: peak learning rate of the network.
-        codebook_rate: learning rate of codes and transforms, as a multiple of `rate`: codes must follow latents.
+        codebook_rate: learning rate of base codes, as a multiple of `rate`: codes must follow latents.
+        transform_rate: learning rate of the codebooks' transforms, as a multiple of `rate`.
         encoder_rate: learning rate of the encoder once codes are in use, as a multiple of `rate`: codes follow a slow
             encoder, and are left behind by a fast one.
         warmup: steps of warm-up.
@@ -71,6 +72,7 @@ class OptimizerConfig:
 
     rate: float = 1e-3
     codebook_rate: float = 3.0
+    transform_rate: float = 1.0
     encoder_rate: float = 0.02
     warmup: int = 300
     decay: float = 0.35

@@ -37,13 +37,13 @@ def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
 
 
 def parameter_groups(network: Autoencoder, config: OptimizerConfig) -> list[dict]:
-    """Encoder and the rest, each with weight decay on matrices alone; base codes with a rate of their own."""
-    groups = []
+    """Encoder and the rest, each with weight decay on matrices alone; codes and transforms with rates of their own."""
+    groups: list[dict] = []
+    quantizer = [p for p in network.quantizer.parameters() if p.requires_grad]
+    apart = {id(p) for p in quantizer}
     for encoder in (True, False):
         parameters = [
-            p
-            for name, p in network.named_parameters()
-            if name.startswith("encoder.") == encoder and p is not network.quantizer.base
+            p for name, p in network.named_parameters() if name.startswith("encoder.") == encoder and id(p) not in apart
         ]
         for matrices in (True, False):
             groups.append(
@@ -54,8 +54,13 @@ def parameter_groups(network: Autoencoder, config: OptimizerConfig) -> list[dict
                     "weight_decay": config.weight_decay if matrices else 0.0,
                 }
             )
-    codes = {"params": [network.quantizer.base], "factor": config.codebook_rate, "weight_decay": 0.0}
-    return [*groups, {**codes, "factor_with_codes": config.codebook_rate}]
+    for base in (True, False):
+        # Decay would pull a transform away from the identity, so neither has any.
+        rate = config.codebook_rate if base else config.transform_rate
+        parameters = [p for p in quantizer if (p is network.quantizer.base) == base]
+        if parameters:
+            groups.append({"params": parameters, "factor": rate, "factor_with_codes": rate, "weight_decay": 0.0})
+    return groups
 
 
 class Trainer:
@@ -95,19 +100,17 @@ class Trainer:
         self.report = Report(self.folder) if self.accelerator.is_main_process else None
 
     def _build(self) -> Autoencoder:
+        network = Autoencoder(self.config.network)
         if self.config.start:
-            network = model_store.load(model_store.resolve(self.config.start)).network
-            if network.config != self.config.network:
-                raise TrainingError(f"the network of '{self.config.start}' is not the one the configuration describes")
-            return network.requires_grad_(True).train()
-        return Autoencoder(self.config.network).train()
+            model_store.start(network, model_store.resolve(self.config.start))
+        return network.train()
 
     def run(self) -> None:
         """Train to the configured step or time, checkpoint and write the averaged model to the run's folder."""
         config, started, clock = self.config, time.monotonic(), time.monotonic()
         first = self.step
         while self.step < config.steps:
-            missing = not self.network.quantizer.ready and self.step >= config.quantize_after
+            missing = not self.network.quantizer.is_ready and self.step >= config.quantize_after
             if missing or self.step in config.redraw:
                 self._draw_codes()
             values = self.train_step()
@@ -145,7 +148,7 @@ class Trainer:
         """One optimizer step; returns its losses and measurements."""
         config = self.config
         rate = config.optimizer.rate * learning_rate(config.optimizer, self.step, config.steps)
-        factor = "factor_with_codes" if self.network.quantizer.ready else "factor"
+        factor = "factor_with_codes" if self.network.quantizer.is_ready else "factor"
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group[factor]
         # Noise is a function of the step and the rank, so that a resumed run draws what it would have drawn.
@@ -243,7 +246,7 @@ class Trainer:
         rate, delay = self.config.network.sample_rate, self.network.delay
         self.network.eval()  # listening must not move running statistics
         with torch.no_grad():
-            output = self.network(waveforms)[0].float() if self.network.quantizer.ready else waveforms
+            output = self.network(waveforms)[0].float() if self.network.quantizer.is_ready else waveforms
         self.network.train()
         self.report.audio(self.step, "input", waveforms[0], rate)
         self.report.audio(self.step, "output", output[0, :, delay:], rate)
@@ -263,6 +266,6 @@ class Trainer:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             save_checkpoint(self.folder, self.step, self.network, self.average, self.optimizer.optimizer)
-            if self.network.quantizer.ready:
+            if self.network.quantizer.is_ready:
                 model_store.save(self.folder / "model", self.averaged_network())
         self.accelerator.wait_for_everyone()
