@@ -18,6 +18,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy gritcodec recipes/debian-speech benchmarks
+	$(BIN)/mypy recipes/vq-comparison
 
 # The figures of README and of the model card; SET is a folder of clips.
 evaluate: $(VENV)/.installed-dev

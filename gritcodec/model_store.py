@@ -18,6 +18,8 @@ SHIPPED = Path(__file__).parent / "models"
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.yaml"
 FINGERPRINT_BYTES = 8
+# State of the quantizer that matters in training alone.
+_TRAINING_ONLY = {"quantizer.gaps", "quantizer.turn", "quantizer.radius_scale"}
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,15 @@ def load(folder: Path) -> LoadedModel:
     settings = configuration.from_dict(NetworkConfig, configuration.read_yaml(path), str(path))
     try:
         tensors = load_file(folder / WEIGHTS)
-        tensors.pop("quantizer.transform", None)  # the first weights carry one that is folded in already
     except (SafetensorError, OSError) as error:
         raise ModelError(f"cannot read {folder / WEIGHTS}: {error}") from error
     network = Autoencoder(settings)
     network.quantizer.fold()
     try:
+        wanted = network.state_dict()
+        # The first shipped weights carry a transform that is folded in already.
+        tensors = {name: t for name, t in tensors.items() if name != "quantizer.transform"}
+        tensors |= {name: wanted[name] for name in _TRAINING_ONLY}
         network.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()})
     except RuntimeError as error:
         raise ModelError(f"the weights in {folder} do not fit its {CONFIG}") from error
@@ -132,6 +137,8 @@ def save(folder: Path, network: Autoencoder, half: bool = True) -> None:
     parameters = {name for name, _ in folded.named_parameters()}
     tensors = {}
     for name, tensor in folded.state_dict().items():
+        if name in _TRAINING_ONLY:
+            continue
         kind = torch.float16 if half and name in parameters else tensor.dtype
         tensors[name] = tensor.detach().to(kind).contiguous()
     folder.mkdir(parents=True, exist_ok=True)

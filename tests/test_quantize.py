@@ -355,7 +355,7 @@ def test_more_stages_leave_less():
 
 
 def test_codes_that_were_not_selected_move_as_the_transform_says():
-    quantizer = make(stages=1, commitment_weight=0.0, codebook_weight=0.0, normalize=True).eval()
+    quantizer = make(stages=1, radius="linear", commitment_weight=0.0, codebook_weight=0.0, normalize=True).eval()
     latents = torch.randn(1, 3, 6)
     weight = torch.randn(1, 3, 6)
     before = quantizer.codebooks()[0].detach().clone()

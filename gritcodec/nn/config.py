@@ -30,9 +30,9 @@ class QuantizerConfig:
     stages: int = 12
     codebook_size: int = 1024
     dim: int = 64
-    radius: str = "linear"
+    radius: str = "tanh"
     slope: float = 1.0
-    radius_scale: str = "running"
+    radius_scale: str = "nearest"
     transform: str = "linear"
     train_base: bool = True
     commitment_weight: float = 0.05

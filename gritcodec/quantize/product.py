@@ -62,5 +62,9 @@ class ProductGritVQ(nn.Module):
         """exp(entropy) of running code usage, [groups, stages]."""
         return torch.stack([group.perplexity() for group in self._groups()])
 
+    def parameter_groups(self, rate: float, **rates: float) -> list[dict[str, Any]]:
+        """See ResidualGritVQ.parameter_groups."""
+        return [group for part in self._groups() for group in part.parameter_groups(rate, **rates)]
+
     def _groups(self) -> list[ResidualGritVQ]:
         return [group for group in self.groups if isinstance(group, ResidualGritVQ)]

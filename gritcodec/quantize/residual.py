@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gritcodec.nn.config import QuantizerConfig
 
 _DECAY = 0.99
+_GAP_EVERY = 8  # steps between refreshes of half_gaps, which cost K x K products: codes move slowly
 INITIALIZATIONS = ("kmeans", "data", "normal", "noise")
 
 
@@ -37,7 +38,7 @@ class ResidualGritVQ(nn.Module):
         radius: `linear`, `tanh`, `log`, `huber` or `constant`.
         slope: factor of the radius's slope, 0 (straight-through) to 1.
         radius_scale: R is a running mean of the quantization distance (`running`) or half the distance from the
-            last active stage's code to its nearest neighbour (`nearest`, refreshed one stage a step).
+            last active stage's code to its nearest neighbour (`nearest`, refreshed stage by stage, every eighth step).
         transform: `identity`, `linear`, `lowrank`, `mlp` or `attention`.
         train_base: whether base codes are trained, or the transform alone moves them.
         commitment_weight, codebook_weight: weights of the auxiliary losses, free of the latents' scale.
@@ -60,6 +61,7 @@ class ResidualGritVQ(nn.Module):
     stage_scale: Tensor
     radius_scale: Tensor
     gaps: Tensor
+    turn: Tensor
     usage: Tensor
     ready: Tensor
 
@@ -68,9 +70,9 @@ class ResidualGritVQ(nn.Module):
         dim: int,
         stages: int,
         codebook_size: int,
-        radius: str = "linear",
+        radius: str = "tanh",
         slope: float = 1.0,
-        radius_scale: str = "running",
+        radius_scale: str = "nearest",
         transform: str = "linear",
         train_base: bool = True,
         commitment_weight: float = 0.25,
@@ -97,12 +99,13 @@ class ResidualGritVQ(nn.Module):
         self.register_buffer("offset", torch.zeros(dim))
         self.register_buffer("spread", torch.ones(()))
         self.register_buffer("radius_scale", torch.ones(()))
-        self.register_buffer("gaps", torch.ones(stages, codebook_size), persistent=False)
+        self.register_buffer("gaps", torch.ones(stages, codebook_size))
+        self.register_buffer("turn", torch.zeros((), dtype=torch.long))
         self.register_buffer("usage", torch.full((stages, codebook_size), 1.0 / codebook_size))
         self.register_buffer("ready", torch.tensor(initialization == "normal"))
         self._ready: bool | None = None
         self._cache: tuple[tuple, Tensor, Tensor] | None = None
-        self._next_gap = 0
+        self._turn: int | None = None
 
     @classmethod
     def from_config(cls, config: QuantizerConfig) -> ResidualGritVQ:
@@ -132,7 +135,7 @@ class ResidualGritVQ(nn.Module):
 
     def _load_from_state_dict(self, *args: Any, **settings: Any) -> None:
         super()._load_from_state_dict(*args, **settings)
-        self._ready = None
+        self._ready = self._turn = None
         self._cache = None
 
     def codebooks(self) -> Tensor:
@@ -262,8 +265,10 @@ class ResidualGritVQ(nn.Module):
         size = all_mean(inputs).sqrt().clamp_min(1e-6).to(self.stage_scale.dtype)
         self.stage_scale.lerp_(torch.where(size > 1e-6, size, self.stage_scale), 1 - _DECAY)
         self._count(codes)
-        if self.scale_by == "nearest":
-            stage, self._next_gap = self._next_gap, (self._next_gap + 1) % self.stages
+        self._turn = (int(self.turn) if self._turn is None else self._turn) + 1
+        self.turn += 1
+        if self.scale_by == "nearest" and self._turn % _GAP_EVERY == 0:
+            stage = self._turn // _GAP_EVERY % self.stages
             self.gaps[stage] = radii.half_gaps(books[stage]).to(self.gaps.dtype)
         if self.replace_below:
             self._replace_dead()
@@ -362,6 +367,24 @@ class ResidualGritVQ(nn.Module):
         """exp(entropy) of each stage's running code usage, [stages], 1 to K."""
         share = self.usage / self.usage.sum(-1, keepdim=True)
         return torch.exp(-(share * share.clamp_min(1e-10).log()).sum(-1))
+
+    def parameter_groups(
+        self, rate: float, code_rate: float = 30.0, transform_rate: float = 10.0
+    ) -> list[dict[str, Any]]:
+        """Groups for an Adam-like optimizer: codes and transforms need larger steps than a network does.
+
+        Measured in docs/vq-comparison.md: it is the transform's rate that keeps codes in use.
+
+        Args:
+            rate: the network's learning rate.
+            code_rate, transform_rate: of base codes and of the transform, as multiples of it.
+
+        Returns:
+            Groups of the trained parameters, without weight decay, which would pull the transform from the identity.
+        """
+        codes = {"params": [self.base] if self.base.requires_grad else [], "lr": rate * code_rate}
+        transform = {"params": list(self.transform.parameters()), "lr": rate * transform_rate}
+        return [{**group, "weight_decay": 0.0} for group in (codes, transform) if group["params"]]
 
     @torch.no_grad()
     def fold(self) -> None:

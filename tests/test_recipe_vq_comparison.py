@@ -1,0 +1,38 @@
+"""The comparison recipe, run as its README says, in a few steps."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+RECIPE = ROOT / "recipes" / "vq-comparison"
+
+
+@pytest.mark.slow
+def test_every_method_goes_through_both_levels(tmp_path):
+    command = [sys.executable, RECIPE / "compare.py", "--smoke", "--corpus", ROOT / "gritcodec" / "clips"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    methods = {result["method"] for result in results}
+    assert len(results) == 2 * len(methods) and len(methods) > 20
+    for result in results:
+        assert 0 < result["usage"] <= 1 and 0 < result["perplexity"] <= 1 and result["gradient"] > 0, result
+        assert result["log_mel"] > 0 and result["si_sdr"] < 20, result
+
+
+def test_report_keeps_the_prose_and_replaces_the_tables(tmp_path):
+    code = f"import sys; sys.path.insert(0, {str(RECIPE)!r}); import report, json; from pathlib import Path\n"
+    code += "runs = json.loads(sys.stdin.read()); report.write(runs, Path('.')); report.write(runs, Path('.'))"
+    run = {"level": "latents", "size": 16, "stages": 2, "log_mel": 0.5, "si_sdr": 1.0, "usage": 0.5, "perplexity": 0.25}
+    runs = [{**run, "method": m, "seed": s, "log_mel": v} for m, s, v in [("B", 1, 0.5), ("A", 1, 0.3), ("A", 2, 0.5)]]
+    page = tmp_path / "vq-comparison.md"
+    page.write_text("before\n<!-- tables: begin (compare.py writes them) -->\nold\n<!-- tables: end -->\nafter\n")
+    subprocess.run([sys.executable, "-c", code], input=json.dumps(runs), text=True, cwd=tmp_path, check=True)
+    text = page.read_text()
+    assert text.startswith("before") and text.endswith("after\n") and "old" not in text
+    assert text.count("| A | 0.400 ± 0.141") == 1 and text.index("| A |") < text.index("| B |")
+    assert (tmp_path / "vq-comparison.png").stat().st_size > 1000
