@@ -12,13 +12,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sources import Join, RecipeError, Source, Spec
+from sources import Join, Source, Spec
 from store import ClipStore, Record
 
-AUDIO = "audio.int16"
-MANIFEST = "manifest.jsonl"
-REFUSED = "refused.jsonl"
-SUMMARY = "summary.json"
+from gritcodec.train.packing import AUDIO, MANIFEST, REFUSED, SUMMARY, RecipeError, write_text
+
 SUMMARY_TEXT = "summary.md"
 
 Samples = npt.NDArray[np.int16]
@@ -250,13 +248,6 @@ def joined(records: list[Record], audio: Samples, join: Join, rate: int, rng: np
             parts.append(np.zeros(round(rng.uniform(*join.gap_ms) * rate / 1000), "<i2"))
         parts.append(faded(clip, fade) if len(records) > 1 else clip)
     return np.concatenate(parts)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file under a temporary name, then give it its own."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _total(minutes: dict[str, Any], split: str, kind: str = "source") -> float:

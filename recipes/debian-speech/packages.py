@@ -7,7 +7,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from sources import RecipeError, refuse_reserved_package
+from sources import refuse_reserved_package
+
+from gritcodec.train.packing import RecipeError, fresh_folder
 
 
 def require_program(name: str) -> str:
@@ -28,13 +30,6 @@ def _last_complaint(stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("E:", "dpkg-deb: error"))]
     return (errors or lines or ["no reason given"])[-1]
-
-
-def fresh_folder(path: Path) -> Path:
-    """Return `path` as a new, empty folder, without what an interrupted run left there."""
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
-    return path
 
 
 def find_deb(folder: Path, package: str) -> Path | None:

@@ -6,43 +6,19 @@ Usage: python recipes/debian-speech/prepare.py --out data/debian-speech
 from __future__ import annotations
 
 import argparse
-import contextlib
-import fcntl
-import json
 import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from corpus import AUDIO, MANIFEST, SUMMARY, Corpus
+from corpus import Corpus
 from packages import download, find_deb, unpack
 from shards import write_shards
-from sources import RecipeError, Spec, read_spec
-from store import STORE_VERSION, ClipStore, build_store, fingerprint
+from sources import Spec, read_spec
+from store import STORE_VERSION, ClipStore, build_store
 
-
-class Progress:
-    """One line on stderr: rewritten in place on a terminal, a new one every ten seconds otherwise."""
-
-    def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._shown = time.monotonic()
-
-    def say(self, text: str) -> None:
-        """Print a line that stays."""
-        print(("\r\033[K" if self._terminal else "") + text, file=sys.stderr, flush=True)
-
-    def tick(self, label: str, done: int, total: int) -> None:
-        """Tell how far a long step has come."""
-        now = time.monotonic()
-        if now - self._shown < (0.1 if self._terminal else 10.0):
-            return
-        self._shown = now
-        text = f"{label}: {done}/{total}"
-        print(f"\r\033[K{text}" if self._terminal else text, end="" if self._terminal else "\n", file=sys.stderr)
-        sys.stderr.flush()
+from gritcodec.train.packing import Progress, RecipeError, fingerprint, only_run, up_to_date
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -89,16 +65,6 @@ def fetch(spec: Spec, options: argparse.Namespace, progress: Progress) -> dict[s
     return debs
 
 
-def up_to_date(out: Path, key: str) -> bool:
-    """Tell whether `out` holds a complete corpus made from the same packages and sources."""
-    try:
-        summary = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
-        whole = (out / AUDIO).stat().st_size == 2 * summary["samples"] and (out / MANIFEST).is_file()
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return bool(whole and summary.get("fingerprint") == key)
-
-
 def prepare(options: argparse.Namespace) -> None:
     """Do everything the command line asks for."""
     progress = Progress()
@@ -106,18 +72,6 @@ def prepare(options: argparse.Namespace) -> None:
     spec = read_spec(options.sources)
     with only_run(options.cache / "debian-speech"):
         run(spec, options, progress, started)
-
-
-@contextlib.contextmanager
-def only_run(cache: Path) -> Iterator[None]:
-    """Keep a second run out of the cache; the lock goes away with the process, however that ends."""
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RecipeError(f"another run is at work in {cache}: wait for it, or give another --cache") from error
-        yield
 
 
 def run(spec: Spec, options: argparse.Namespace, progress: Progress, started: float) -> None:

@@ -7,7 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
-from corpus import AUDIO, MANIFEST, write_text
+from gritcodec.train.packing import AUDIO, MANIFEST, write_text
 
 PART_BYTES = 47 * 2**20  # below the 48 MiB such machines take, and a whole number of samples
 INDEX = "parts.json"

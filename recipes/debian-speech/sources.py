@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 
 import yaml
 
-
-class RecipeError(Exception):
-    """Something the user has to know, in one line."""
+from gritcodec.train.clips import Checks, Level
+from gritcodec.train.packing import RecipeError
 
 
 # Reserved for evaluation. The list stands in code, not in the YAML file, so that no edit of the sources can
@@ -45,26 +44,6 @@ def refuse_reserved_file(package: str, path: str) -> None:
     for package_pattern, path_pattern in RESERVED_FILES:
         if fnmatchcase(package, package_pattern) and fnmatchcase(path, path_pattern):
             raise RecipeError(f"{path} of {package} is reserved for evaluation: take it out of the sources")
-
-
-@dataclasses.dataclass(frozen=True)
-class Checks:
-    """What a clip must satisfy; levels in dBFS, `clip_run` in samples, `min_rate` in Hz."""
-
-    min_seconds: float = 0.3
-    min_active_dbfs: float = -50.0
-    min_rate: int = 16000
-    clip_level: float = 0.999
-    clip_run: int = 3
-    max_clip_share: float = 1e-4
-
-
-@dataclasses.dataclass(frozen=True)
-class Level:
-    """The level every clip is brought to."""
-
-    active_dbfs: float = -25.0
-    max_peak: float = 0.95
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import json
 import shutil
-import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from clips import Clip, convert
-from packages import fresh_folder
-from sources import RecipeError, Source, Spec
+from sources import Source, Spec
+
+from gritcodec.train.clips import Clip, convert
+from gritcodec.train.packing import RecipeError, fingerprint, fresh_folder, worker_pool
 
 STORE_VERSION = 1  # raise it when clips.py makes other samples out of the same file
 SAMPLES = "clips.int16"
@@ -35,12 +32,6 @@ class Record:
     samples: int
     reason: str | None
     detail: str
-
-
-def fingerprint(*parts: Any) -> str:
-    """Return a short digest of plain data."""
-    text = json.dumps(parts, sort_keys=True, default=dataclasses.asdict)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 class ClipStore:
@@ -137,11 +128,5 @@ def _convert_all(paths: list[str], root: Path, spec: Spec, jobs: int) -> Iterato
     if jobs == 1 or len(paths) < 32:  # starting processes would take longer than the work
         yield from map(work, paths)
         return
-    # Ctrl-C is for the parent alone, which then tells the workers; each would print a traceback otherwise.
-    pool = ProcessPoolExecutor(jobs, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
-    try:
+    with worker_pool(jobs) as pool:
         yield from pool.map(work, paths, chunksize=16)
-    except BrokenExecutor as error:
-        raise RecipeError("a converting process died (out of memory?); try fewer --jobs") from error
-    finally:
-        pool.shutdown(cancel_futures=True)

@@ -1,14 +1,14 @@
-"""One clip: decode, check, resample, cut the silent ends, bring to level."""
+"""One clip of a training corpus: decode, check, resample, cut the silent ends, bring to level. Knows no torch."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from sources import Checks, Level
 
 Waveform = npt.NDArray[np.float32]
 
@@ -18,6 +18,26 @@ ACTIVE_RANGE_DB = 30.0  # frames this far below the loud ones still count as spe
 TRIM_RANGE_DB = (30.0, 40.0)  # the ends are cut where they stay this far below the loud frames
 TRIM_OVER_FLOOR_DB = 6.0
 TRIM_MARGIN_SECONDS = 0.08
+
+
+@dataclasses.dataclass(frozen=True)
+class Checks:
+    """What a clip must satisfy; levels in dBFS, `clip_run` in samples, `min_rate` in Hz."""
+
+    min_seconds: float = 0.3
+    min_active_dbfs: float = -50.0
+    min_rate: int = 16000
+    clip_level: float = 0.999
+    clip_run: int = 3
+    max_clip_share: float = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class Level:
+    """The level every clip is brought to."""
+
+    active_dbfs: float = -25.0
+    max_peak: float = 0.95
 
 
 class RefusedError(Exception):
@@ -71,6 +91,37 @@ def decode(path: Path) -> tuple[Waveform, int]:
     if waveform.shape[1] == 0:
         raise RefusedError("empty", "no samples")
     return waveform, int(rate)
+
+
+def blocks(path: Path, seconds: float) -> Iterator[tuple[Waveform, int]]:
+    """Decode an audio file in equal parts, so that a long one does not have to fit into memory.
+
+    Args:
+        path: a file that libsndfile reads.
+        seconds: longest part; a file that is shorter comes in one.
+
+    Yields:
+        Waveform [channels, samples], full scale 1.0, and its sampling rate in Hz.
+
+    Raises:
+        RefusedError: when the file cannot be decoded or holds no sample.
+    """
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(path) as file:
+            longest = max(round(seconds * file.samplerate), 1)
+            count = -(-file.frames // longest)
+            # A damaged header may promise any length: then parts are as long as they may be, to the end of the data.
+            size = -(-file.frames // count) if 0 < count < 1 << 20 else longest
+            samples = file.read(size, dtype="float32", always_2d=True)
+            if not len(samples):
+                raise RefusedError("empty", "no samples")
+            while len(samples):
+                yield samples.T, int(file.samplerate)
+                samples = file.read(size, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError, OSError) as error:
+        raise RefusedError("undecodable", f"{type(error).__name__}: {error}") from error
 
 
 def clipped_share(waveform: Waveform, level: float, run: int) -> float:
@@ -131,7 +182,9 @@ def check_source(waveform: Waveform, rate: int, checks: Checks) -> None:
         raise RefusedError("clipped", f"{100 * share:.3f} % of the samples")
 
 
-def process(waveform: Waveform, rate: int, target_rate: int, checks: Checks, level: Level) -> npt.NDArray[np.int16]:
+def process(
+    waveform: Waveform, rate: int, target_rate: int, checks: Checks, level: Level | None
+) -> npt.NDArray[np.int16]:
     """Turn a decoded file into a clip of the corpus.
 
     Args:
@@ -139,7 +192,7 @@ def process(waveform: Waveform, rate: int, target_rate: int, checks: Checks, lev
         rate: its sampling rate in Hz.
         target_rate: sampling rate of the result in Hz.
         checks: limits the clip must keep.
-        level: level of the result.
+        level: level of the result; None leaves level and ends as they are, as befits music.
 
     Returns:
         Mono samples [samples] as little-endian int16.
@@ -149,7 +202,8 @@ def process(waveform: Waveform, rate: int, target_rate: int, checks: Checks, lev
     """
     check_source(waveform, rate, checks)
     mono = waveform.mean(axis=0)
-    mono = mono - mono.mean()
+    if level is not None:
+        mono = mono - mono.mean()
     if rate != target_rate:
         import soxr
 
@@ -157,6 +211,8 @@ def process(waveform: Waveform, rate: int, target_rate: int, checks: Checks, lev
     loudness = active_level(frame_power(mono, target_rate))
     if loudness < checks.min_active_dbfs:
         raise RefusedError("silent", f"{loudness:.1f} dBFS")
+    if level is None:
+        return np.round(np.clip(mono, -1.0, 1.0) * 32767.0).astype("<i2")
     mono = trim(mono, target_rate)
     if len(mono) < checks.min_seconds * target_rate:
         raise RefusedError("short", f"{len(mono) / target_rate:.3f} s of speech")
