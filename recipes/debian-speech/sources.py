@@ -14,7 +14,6 @@ import yaml
 from gritcodec.train.clips import Checks, Level
 from gritcodec.train.packing import RecipeError
 
-
 # Reserved for evaluation. The list stands in code, not in the YAML file, so that no edit of the sources can
 # bring a test voice into the training data by accident.
 RESERVED_PACKAGES = (
@@ -127,8 +126,8 @@ class Spec:
 
     sources: tuple[Source, ...]
     rate: int = 16000
-    checks: Checks = Checks()
-    level: Level = Level()
+    checks: Checks = dataclasses.field(default_factory=Checks)
+    level: Level = dataclasses.field(default_factory=Level)
     join: Join = Join()
     valid: dict[str, float | None] = dataclasses.field(default_factory=dict)
 
