@@ -103,6 +103,7 @@ class ResidualGritVQ(nn.Module):
         self.register_buffer("turn", torch.zeros((), dtype=torch.long))
         self.register_buffer("usage", torch.full((stages, codebook_size), 1.0 / codebook_size))
         self.register_buffer("ready", torch.tensor(initialization == "normal"))
+        self.fixed_statistics = False  # for training behind a frozen encoder: use running statistics, leave them alone
         self._ready: bool | None = None
         self._cache: tuple[tuple, Tensor, Tensor] | None = None
         self._turn: int | None = None
@@ -189,7 +190,7 @@ class ResidualGritVQ(nn.Module):
 
     def normalize(self, latents: Tensor) -> Tensor:
         """Centre each dimension and scale all of them by one number, [..., D] -> [..., D]."""
-        if not self.training:
+        if not self.training or self.fixed_statistics:
             return (latents - self.offset) / self.spread
         flat = latents.reshape(-1, self.dim)
         mean = mean_over_ranks(flat.mean(0))

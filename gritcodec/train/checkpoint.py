@@ -1,8 +1,9 @@
-"""Checkpoints in safetensors: weights, averaged weights and optimizer state; nothing is pickled."""
+"""Checkpoints in safetensors: weights, averaged weights and optimizer states; nothing is pickled."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -13,17 +14,27 @@ from gritcodec.errors import ModelError
 FILE = "checkpoint.safetensors"
 
 
-def save_checkpoint(
-    folder: Path, step: int, network: nn.Module, average: dict[str, Tensor], optimizer: torch.optim.Optimizer
-) -> None:
-    """Write everything that a run needs to go on exactly; the old checkpoint is replaced only when it is whole."""
+@dataclass
+class State:
+    """Everything that a run needs to go on exactly, by name; all of it is changed in place on loading."""
+
+    modules: dict[str, nn.Module]
+    optimizers: dict[str, torch.optim.Optimizer]
+    average: dict[str, Tensor] = field(default_factory=dict)
+
+
+def save_checkpoint(folder: Path, step: int, state: State) -> None:
+    """Write a checkpoint; the old one is replaced only when the new one is whole."""
     from safetensors.torch import save_file
 
-    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
-    tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        for key, value in state.items():
-            tensors[f"optimizer.{index}.{key}"] = torch.as_tensor(value)
+    tensors: dict[str, Tensor] = {}
+    for name, module in state.modules.items():
+        tensors |= {f"{name}.{key}": tensor for key, tensor in module.state_dict().items()}
+    tensors |= {f"average.{key}": tensor for key, tensor in state.average.items()}
+    for name, optimizer in state.optimizers.items():
+        for index, values in optimizer.state_dict()["state"].items():
+            for key, value in values.items():
+                tensors[f"{name}.{index}.{key}"] = torch.as_tensor(value)
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f".{FILE}.part"
@@ -31,9 +42,7 @@ def save_checkpoint(
     part.replace(folder / FILE)
 
 
-def load_checkpoint(
-    folder: Path, network: nn.Module, average: dict[str, Tensor], optimizer: torch.optim.Optimizer
-) -> int | None:
+def load_checkpoint(folder: Path, state: State) -> int | None:
     """Restore a run in place.
 
     Returns:
@@ -51,20 +60,26 @@ def load_checkpoint(
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             step = json.loads(file.metadata()["state"])["step"]
-        network.load_state_dict(_under("network.", tensors))
-        for name, tensor in _under("average.", tensors).items():
-            average[name].copy_(tensor)
+        for name, module in state.modules.items():
+            module.load_state_dict(_under(f"{name}.", tensors))
+        for key, tensor in _under("average.", tensors).items():
+            state.average[key].copy_(tensor)
+        for name, optimizer in state.optimizers.items():
+            _load_optimizer(optimizer, _under(f"{name}.", tensors))
     except (SafetensorError, OSError, RuntimeError, KeyError) as error:
         first = str(error).splitlines()[0]
         raise ModelError(f"cannot resume from {path}: {first}; use --no-resume to start again") from error
+    return int(step)
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     states: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in _under("optimizer.", tensors).items():
+    for name, tensor in tensors.items():
         index, key = name.split(".", 1)
         states.setdefault(int(index), {})[key] = tensor
     whole = optimizer.state_dict()
     whole["state"] = states
     optimizer.load_state_dict(whole)
-    return int(step)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -40,16 +40,50 @@ class LossConfig:
         complex: distance of power-law compressed complex spectra, which ties down phase.
         draws: resolutions of the mel and STFT losses drawn afresh at every step, of the six and three there are.
             Over many steps this has the expectation of using them all, at a fraction of the cost.
+        balance: scale each loss's gradient at the output by its running norm, so that weights are shares of the
+            gradient; the first loss in use keeps its own size.
     """
 
     mel: float = 1.0
     stft: float = 0.2
     complex: float = 4.0
     draws: int = 2
+    balance: bool = False
 
     def __post_init__(self) -> None:
         if min(self.mel, self.stft, self.complex) < 0 or self.draws < 1:
             raise ValueError("loss weights must be at least 0 and draws at least 1")
+
+
+@dataclass(frozen=True)
+class AdversarialConfig:
+    """Discriminators, hinge losses and feature matching; nothing of it unless `start` is given.
+
+    Attributes:
+        start: step from which on discriminators are trained and heeded; null for spectral losses alone.
+        every: steps of the codec for each step of the discriminators.
+        weight: of the adversarial loss of the codec.
+        feature: weight of feature matching.
+        windows: of the complex STFT discriminators, samples.
+        periods: of the waveform discriminators, samples; none by default.
+        channels: of each discriminator.
+        rate: learning rate of the discriminators; it decays with that of the codec.
+    """
+
+    start: int | None = None
+    every: int = 1
+    weight: float = 1.0
+    feature: float = 2.0
+    windows: tuple[int, ...] = (1024, 512, 256)
+    periods: tuple[int, ...] = ()
+    channels: int = 16
+    rate: float = 3e-4
+
+    def __post_init__(self) -> None:
+        if self.every < 1 or self.channels < 1 or not (self.windows or self.periods):
+            raise ValueError("every and channels must be at least 1, and windows or periods must name a discriminator")
+        if min(self.weight, self.feature) < 0:
+            raise ValueError("adversarial weights must be at least 0")
 
 
 @dataclass(frozen=True)
@@ -61,7 +95,7 @@ class OptimizerConfig:
         codebook_rate: learning rate of base codes, as a multiple of `rate`: codes must follow latents.
         transform_rate: learning rate of the codebooks' transforms, as a multiple of `rate`.
         encoder_rate: learning rate of the encoder once codes are in use, as a multiple of `rate`: codes follow a slow
-            encoder, and are left behind by a fast one.
+            encoder, and are left behind by a fast one. 0 freezes it and saves its backward pass.
         warmup: steps of warm-up.
         decay: share of the run, at its end, over which the rate falls.
         final: last learning rate as a share of the peak.
@@ -71,8 +105,8 @@ class OptimizerConfig:
     """
 
     rate: float = 1e-3
-    codebook_rate: float = 3.0
-    transform_rate: float = 1.0
+    codebook_rate: float = 10.0
+    transform_rate: float = 10.0
     encoder_rate: float = 0.02
     warmup: int = 300
     decay: float = 0.35
@@ -101,6 +135,9 @@ class TrainConfig:
             moved on leaves codes behind that no latent reaches any more.
         full_stages: share of items that use all stages; the others draw their number of stages uniformly.
         log_every, audio_every, checkpoint_every: steps between log lines, audio logs and checkpoints.
+        validate_every: steps between validations on fixed unseen voices, once there are codes; 0 for none. The
+            weights with the best score are kept in the run's `best`.
+        explosion: a gradient norm this many times its running mean stops the run, as one that is not a number does.
         minutes: stop (with a checkpoint) after this much wall-clock time; 0 for no limit.
     """
 
@@ -118,10 +155,13 @@ class TrainConfig:
     log_every: int = 50
     audio_every: int = 1000
     checkpoint_every: int = 500
+    validate_every: int = 500
+    explosion: float = 1000.0
     minutes: float = 0.0
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
     def __post_init__(self) -> None:

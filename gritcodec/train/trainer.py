@@ -14,17 +14,18 @@ from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch import Tensor, nn
 
 from gritcodec import model_store
-from gritcodec.errors import GritcodecError
 from gritcodec.nn.autoencoder import Autoencoder
-from gritcodec.train.checkpoint import load_checkpoint, save_checkpoint
+from gritcodec.quantize.ranks import all_mean
+from gritcodec.train import provenance
+from gritcodec.train.adversary import Adversary
+from gritcodec.train.balancer import Balancer
+from gritcodec.train.checkpoint import State, load_checkpoint, save_checkpoint
 from gritcodec.train.config import OptimizerConfig, TrainConfig
 from gritcodec.train.data import open_corpus
+from gritcodec.train.guard import Guard, TrainingError, first_bad_tensor, save_batch
 from gritcodec.train.losses import ReconstructionLoss
 from gritcodec.train.report import Report
-
-
-class TrainingError(GritcodecError):
-    """The run cannot go on, for instance because the loss is not a number."""
+from gritcodec.train.validate import Validation
 
 
 def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
@@ -92,12 +93,47 @@ class Trainer:
             betas=(config.optimizer.betas[0], config.optimizer.betas[1]),
             fused=True,
         )
-        self.average = {name: p.detach().clone() for name, p in self.network.named_parameters()}
-        self.step = 0
-        if resume:
-            self.step = load_checkpoint(self.folder, self.network, self.average, optimizer) or 0
+        average = {name: p.detach().clone() for name, p in self.network.named_parameters()}
+        self.state = State({"network": self.network}, {"optimizer": optimizer}, average)
+        self.adversary: Adversary | None = None
+        if config.adversarial.start is not None:
+            self.adversary = Adversary(config.adversarial, self.accelerator)
+            self.state.modules["discriminators"] = self.adversary.network
+            self.state.optimizers["discriminators-optimizer"] = self.adversary.optimizer.optimizer
+        self.balancer: Balancer | None = None
+        if config.loss.balance:
+            self.balancer = Balancer(self._shares()).to(self.device)
+            self.state.modules["balancer"] = self.balancer
+        self.step = (load_checkpoint(self.folder, self.state) if resume else None) or 0
         self.model, self.optimizer = self.accelerator.prepare(self.network, optimizer)
-        self.report = Report(self.folder) if self.accelerator.is_main_process else None
+        self.guard = Guard(config.explosion, self.device)
+        self.report: Report | None = None
+        self.validation: Validation | None = None
+        if self.accelerator.is_main_process:
+            self.report = Report(self.folder)
+            provenance.record(self.folder, self.step, self.accelerator.num_processes, str(self.device))
+            if config.validate_every:
+                self.validation = Validation(config.data, config.network, self.folder)
+        self._freeze_encoder()
+
+    @property
+    def average(self) -> dict[str, Tensor]:
+        """Averaged weights by parameter name."""
+        return self.state.average
+
+    def _shares(self) -> dict[str, float]:
+        """Weights of all losses that go through the output, as the balancer's shares."""
+        loss, adversarial = self.config.loss, self.config.adversarial
+        shares = {"mel": loss.mel, "stft": loss.stft, "complex": loss.complex}
+        if adversarial.start is not None:
+            shares |= {"adversarial": adversarial.weight, "feature": adversarial.feature}
+        return {name: share for name, share in shares.items() if share}
+
+    def _freeze_encoder(self) -> None:
+        """With encoder_rate 0 the encoder stands still once there are codes, and needs no backward pass."""
+        if self.config.optimizer.encoder_rate == 0 and self.network.quantizer.is_ready:
+            self.network.encoder.requires_grad_(False)
+            self.network.quantizer.fixed_statistics = True
 
     def _build(self) -> Autoencoder:
         network = Autoencoder(self.config.network)
@@ -120,11 +156,15 @@ class Trainer:
                 first, clock = self.step, time.monotonic()
             if self.step % config.audio_every == 0:
                 self._log_audio()
+            if config.validate_every and self.step % config.validate_every == 0:
+                self._validate()
             if self.step % config.checkpoint_every == 0:
                 self._checkpoint()
             if self._time_is_up(started):
                 break
         self._checkpoint()
+        if self.step == config.steps and self.step % max(config.validate_every, 1):
+            self._validate()
         if self.report:
             self.report.close()
 
@@ -151,41 +191,92 @@ class Trainer:
         factor = "factor_with_codes" if self.network.quantizer.is_ready else "factor"
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group[factor]
-        # Noise is a function of the step and the rank, so that a resumed run draws what it would have drawn.
-        torch.manual_seed(config.seed + 1000 * self.step + self.accelerator.process_index)
-        draw = random.Random(f"{config.seed}/{self.step}")
-        waveforms = self._local(self.corpus.batch(config.data, config.seed, self.step))
-        levels = self._local(self.corpus.levels(config.data, config.seed, self.step))
-        active = self._local(self._draw_stages(config.data.batch))
+        waveforms, levels, active, draw = self._batch(self.step)
         values: dict[str, Tensor] = {}
+        heard: list[Tensor] = []
         state = draw.getstate()
         parts = list(zip(*(x.chunk(config.accumulate) for x in (waveforms, levels, active)), strict=True))
         for index, (part, level, stages) in enumerate(parts, 1):
             draw.setstate(state)  # all parts of a step see the same resolutions
             with nullcontext() if index == len(parts) else self.accelerator.no_sync(self.model):
-                losses, metrics = self._losses(part, level, stages, draw)
-                self.accelerator.backward(torch.stack(list(losses.values())).sum() / config.accumulate)
-            for name, value in {**losses, **metrics}.items():
+                output, losses, metrics = self._losses(part, level, stages, draw)
+                total, before = self._total(output, losses)
+                self.accelerator.backward(total / config.accumulate)
+            heard.append(output.detach())
+            for name, value in {**losses, **metrics, **before}.items():
                 values[name] = values.get(name, 0) + value.detach() / config.accumulate
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.optimizer.clip)
+        parameters = [p for p in self.network.parameters() if p.grad is not None]
+        norm = nn.utils.clip_grad_norm_(parameters, config.optimizer.clip)
+        bad = self.guard.check(self.step, norm, [p.grad for p in parameters if p.grad is not None])
+        if bad is not None:
+            self._stop_at(bad, norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        if self.adversary and self._adversarial(self.step) and self.step % config.adversarial.every == 0:
+            target = waveforms[:, 0, : waveforms.shape[-1] - self.network.delay]
+            share = learning_rate(config.optimizer, self.step, config.steps)
+            values |= self.adversary.train_step(target, torch.cat(heard)[:, 0], share)
         self._update_average()
         return {**values, "gradient": norm}
 
+    def _batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, random.Random]:
+        """This rank's waveforms, levels and numbers of stages of a step, and the source of its other choices.
+
+        All of it, noise included, is a function of seed, step and rank: a resumed run draws what it would have drawn.
+        """
+        config = self.config
+        torch.manual_seed(config.seed + 1000 * step + self.accelerator.process_index)
+        waveforms = self._local(self.corpus.batch(config.data, config.seed, step))
+        levels = self._local(self.corpus.levels(config.data, config.seed, step))
+        active = self._local(self._draw_stages(config.data.batch, step))
+        return waveforms, levels, active, random.Random(f"{config.seed}/{step}")
+
+    def _adversarial(self, step: int) -> bool:
+        return self.config.adversarial.start is not None and step >= self.config.adversarial.start
+
     def _losses(
         self, waveforms: Tensor, levels: Tensor, active: Tensor, draw: random.Random
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+        """The output [B, 1, T - delay] at the waveforms' level, its losses by name, and measurements."""
         with self.accelerator.autocast():
             output, quantized = self.model(waveforms * levels, active)
         delay = self.network.delay
         target = waveforms[..., : waveforms.shape[-1] - delay]
-        losses = self.loss(output[..., delay:].float() / levels, target, draw)
-        return {**losses, **quantized.losses}, quantized.metrics
+        output = output[..., delay:].float() / levels
+        losses = self.loss(output, target, draw)
+        if self.adversary and self._adversarial(self.step):
+            losses |= self.adversary.losses(target[:, 0], output[:, 0])
+        return output, {**losses, **quantized.losses}, quantized.metrics
 
-    def _draw_stages(self, count: int) -> Tensor:
+    def _total(self, output: Tensor, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """What to differentiate: the sum of the losses, or with balancing one with the balanced gradient."""
+        if not self.balancer:
+            return torch.stack(list(losses.values())).sum(), {}
+        gradient, before = self.balancer.gradient(losses, output)
+        direct = [loss for name, loss in losses.items() if name not in self.balancer.shares]
+        return torch.stack([(output * gradient.detach()).sum(), *direct]).sum(), before
+
+    def _stop_at(self, step: int, norm: Tensor) -> None:
+        """Save the batch of a bad step and say which tensor was bad first.
+
+        Raises:
+            TrainingError: always.
+        """
+        waveforms, levels, active, draw = self._batch(step)
+        path = save_batch(self.folder, step, waveforms=waveforms, levels=levels, active=active)
+
+        def again() -> Tensor:
+            output, losses, _ = self._losses(waveforms, levels, active, draw)
+            return self._total(output, losses)[0]
+
+        self.model = self.network  # no other rank takes part in this
+        culprit = first_bad_tensor(self.network, again)
+        what = f"exploded to {float(norm):.3g}" if bool(torch.isfinite(norm)) else "is not a number"
+        raise TrainingError(f"step {step}: the gradient {what}; first: {culprit}; the batch is in {path}")
+
+    def _draw_stages(self, count: int, step: int) -> Tensor:
         """Stages each item uses (quantizer dropout), the same for every rank's view of a step."""
-        draw = random.Random(f"stages/{self.config.seed}/{self.step}")
+        draw = random.Random(f"stages/{self.config.seed}/{step}")
         stages = self.network.quantizer.stages
         chosen = [stages if draw.random() < self.config.full_stages else draw.randint(1, stages) for _ in range(count)]
         return torch.tensor(chosen)
@@ -219,14 +310,22 @@ class Trainer:
         for name, parameter in self.network.quantizer.named_parameters():
             self.average[f"quantizer.{name}"].copy_(parameter)
             self.optimizer.state.pop(parameter, None)
+        self._freeze_encoder()
+
+    def _validate(self) -> None:
+        """Score the averaged weights on unseen voices; keep the best."""
+        if self.validation and self.report and self.network.quantizer.is_ready:
+            network = self.averaged_network()
+            values = self.validation.measure(network)
+            if values:
+                self.report.scalars(self.step, values)
+                self.validation.keep_best(self.step, values, network)
 
     def _log(self, values: dict[str, Tensor], seconds: float) -> None:
+        values = {name: all_mean(value.float()) for name, value in values.items()}
         if not self.report:
             return
         numbers = {name: float(value) for name, value in values.items() if value.ndim == 0}
-        bad = [name for name, value in numbers.items() if value != value]
-        if bad:
-            raise TrainingError(f"step {self.step}: {', '.join(bad)} is not a number")
         if "error" in values:
             error = values["error"].tolist()
             numbers |= {f"error/stage-{i:02d}": value for i, value in enumerate(error, 1)}
@@ -265,7 +364,7 @@ class Trainer:
     def _checkpoint(self) -> None:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            save_checkpoint(self.folder, self.step, self.network, self.average, self.optimizer.optimizer)
+            save_checkpoint(self.folder, self.step, self.state)
             if self.network.quantizer.is_ready:
                 model_store.save(self.folder / "model", self.averaged_network())
         self.accelerator.wait_for_everyone()

@@ -11,9 +11,10 @@ Runs are kept as lines of runs/vq-comparison/results.jsonl; a run that is there 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
-import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -99,15 +100,8 @@ def main(
     only: Annotated[str, typer.Option(help="tune, latents, joint or report; nothing for the last three.")] = "",
     jobs: Annotated[int, typer.Option(help="Runs side by side, one thread each.")] = 2,
     smoke: Annotated[bool, typer.Option(help="One seed of a few methods, a few steps; numbers mean nothing.")] = False,
-    one: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
     """Run what is missing, then write docs/vq-comparison.md and its plot."""
-    if one:
-        level, method, size, stages, seed = json.loads(one)
-        result = execute(level, method, size, stages, seed, corpus)
-        with open(RESULTS, "a", encoding="utf-8") as file:
-            file.write(json.dumps(result) + "\n")
-        return
     if smoke:
         _smoke(corpus)
         return
@@ -115,6 +109,7 @@ def main(
         tune(corpus)
         return
     levels = {only} if only else {"latents", "joint", "report"}
+    torch.set_num_threads(jobs)
     prepare(corpus, levels)
     keys = ("level", "method", "size", "stages", "seed")
     done = {tuple(run[key] for key in keys) for run in finished()}
@@ -126,17 +121,13 @@ def main(
         for method in methods
     ]
     waiting = [run for run in wanted if run not in done]
-    running: list[subprocess.Popen] = []
-    failed = 0
-    while waiting or running:
-        while waiting and len(running) < jobs:
-            run = waiting.pop(0)
-            print(f"{len(waiting) + 1} to go: {' '.join(map(str, run))}", file=sys.stderr, flush=True)
-            command = [sys.executable, __file__, "--corpus", corpus, "--one", json.dumps(run)]
-            running.append(subprocess.Popen(command))
-        failed += running.pop(0).wait() != 0
-    if failed:
-        raise SystemExit(f"{failed} runs failed; the report was not written")
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        futures = [pool.submit(execute, *run, corpus) for run in waiting]
+        for left, future in zip(range(len(futures) - 1, -1, -1), as_completed(futures), strict=True):
+            result = future.result()
+            with open(RESULTS, "a", encoding="utf-8") as file:
+                file.write(json.dumps(result) + "\n")
+            print(f"{left} to go after {result['method']}, K {result['size']}", file=sys.stderr, flush=True)
     if "report" in levels:
         from report import write
 

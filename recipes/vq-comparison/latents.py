@@ -104,11 +104,11 @@ def run(
         x = cache["valid"]
         values, codes, _ = quantizer(latents(x))
         y = decoder(values)
-        heard = torch.cat([network.decoder(part) for part in y[::2].split(20)])
+        heard = torch.cat([network.decoder(part) for part in y[::4].split(20)])
     delay = network.delay
     return {
         "error": float((y - x).square().mean() / x.square().mean()),
-        **reconstruction(heard[:, delay:], cache["audio"][::2, :-delay], network.config.sample_rate),
+        **reconstruction(heard[:, delay:], cache["audio"][::4, :-delay], network.config.sample_rate),
         **use_of_codes(codes, size),
         **steadiness(norms),
         "ms": 1000 * took,

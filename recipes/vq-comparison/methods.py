@@ -143,6 +143,7 @@ _LEARNED: dict[str, Any] = {
     "learnable_codebook": True,
     "ema_update": False,
     "rotation_trick": False,
+    "rates": (30, 1),
     "candidates": ((1, 1), (10, 1), (30, 1), (100, 1)),
 }
 _TRANSFORMED = ((1, 1), (1, 3), (1, 10), (1, 30))
@@ -155,15 +156,15 @@ METHODS: dict[str, Method] = {
     "STE, learned codes": _library("ResidualVQ", **_LEARNED),
     "rotation trick + EMA": _library("ResidualVQ", rotation_trick=True, kmeans_init=True, threshold_ema_dead_code=2),
     "DiVeQ": _library("ResidualVQ", diveq=True, **_LEARNED),
-    "SimVQ": _library("ResidualSimVQ", candidates=_TRANSFORMED),
+    "SimVQ": _library("ResidualSimVQ", rates=(1, 30), candidates=_TRANSFORMED),
     "FSQ": _library("ResidualFSQ"),
     "LFQ": _library("ResidualLFQ"),
     "BSQ": _library("ResidualLFQ", spherical=True),
-    "NSVQ": Method(Substitution, candidates=_LEARNED["candidates"]),
+    "NSVQ": Method(Substitution, (30, 1), _LEARNED["candidates"]),
     "VQBridge": _library(
-        "ResidualVQ", bridge=True, **{**_LEARNED, "candidates": ((1, 1), (10, 1), (30, 1), (30, 3), (30, 10))}
+        "ResidualVQ", bridge=True, **{**_LEARNED, "rates": (30, 10), "candidates": ((1, 1), (30, 1), (30, 10))}
     ),
-    "TransVQ": _library("ResidualSimVQ", transformer=True, candidates=_TRANSFORMED),
+    "TransVQ": _library("ResidualSimVQ", transformer=True, candidates=((1, 1), (1, 10))),
     # GRIT-VQ's default: tanh radius, nearest-code scale, linear transform; then one change at a time.
     "GRIT-VQ": _grit(),
     "GRIT-VQ, tanh, running scale": _grit(radius_scale="running"),

@@ -1,0 +1,93 @@
+"""`gritcodec export RUN`: a run's best weights as a model folder to ship."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from gritcodec import config as configuration
+from gritcodec import model_store
+from gritcodec.errors import ConfigError
+from gritcodec.train import provenance
+from gritcodec.train.config import TrainConfig
+from gritcodec.train.validate import BEST, BEST_SCORE, BITRATES
+
+
+def export(run: Path, out: Path | None = None, force: bool = False) -> Path:
+    """Write config.yaml, weights.safetensors (fp16) and a model card.
+
+    Args:
+        run: a run's folder.
+        out: the model's folder, RUN/export/NAME when not given; it appears whole or not at all.
+        force: replace a folder that is there.
+
+    Returns:
+        The model's folder.
+
+    Raises:
+        ConfigError: no run there, or one that was never validated: a model without measurements is not shipped.
+    """
+    if not (run / "config.yaml").is_file():
+        raise ConfigError(f"no run in {run}: it has no config.yaml")
+    config = configuration.from_dict(TrainConfig, configuration.read_yaml(run / "config.yaml"), str(run))
+    if not (run / BEST_SCORE).is_file() or not (run / BEST / model_store.WEIGHTS).is_file():
+        raise ConfigError(f"{run} has no validation metrics: set validate_every and train on before exporting")
+    best = json.loads((run / BEST_SCORE).read_text(encoding="utf-8"))
+    out = out or run / "export" / config.name
+    if out.exists() and not force:
+        raise ConfigError(f"{out} is there already; --force replaces it")
+    part = out.with_name(f".{out.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    network = model_store.load(run / BEST).network
+    model_store.save(part, network)
+    parameters = sum(p.numel() for p in network.parameters())
+    (part / "README.md").write_text(card(config, best, parameters, _environment(run)), encoding="utf-8")
+    if out.exists():
+        shutil.rmtree(out)
+    part.replace(out)
+    return out
+
+
+def _environment(run: Path) -> dict[str, Any]:
+    path = run / provenance.FILE
+    if not path.is_file():
+        return {}
+    return json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
+
+
+def card(config: TrainConfig, best: dict[str, Any], parameters: int, environment: dict[str, Any]) -> str:
+    """The model card, Markdown."""
+    network, quantizer = config.network, config.network.quantizer
+    rate = network.sample_rate / network.hop_length * (quantizer.codebook_size.bit_length() - 1) / 1000
+    rows = []
+    for kbps in BITRATES:
+        numbers = (best.get(f"valid/{name}-{kbps:g}") for name in ("pesq", "estoi", "mel"))
+        rows.append(f"| {kbps:g} | " + " | ".join("-" if n is None else f"{n:.3f}" for n in numbers) + " |")
+    return f"""# {config.name}
+
+{network.sample_rate} Hz mono, {rate:g} to {rate * quantizer.stages:g} kbps in steps of {rate:g} from one model.
+
+| | |
+| --- | --- |
+| parameters | {parameters / 1e6:.1f} M, fp16 safetensors |
+| quantizer | {quantizer.stages} residual GRIT-VQ stages of {quantizer.codebook_size} codes of {quantizer.dim} \
+dimensions, `{quantizer.radius}` radius, `{quantizer.transform}` transform (folded in) |
+| training | step {best["step"]} of {config.steps}, {config.data.batch} x {config.data.segment:g} s a step, \
+corpus `{config.data.corpus}`, {"adversarial" if config.adversarial.start is not None else "spectral losses only"} |
+| made with | revision {environment.get("revision")}, torch {environment.get("packages", {}).get("torch")}, \
+{environment.get("processes")} process(es) on {environment.get("device")} |
+
+GRIT-VQ follows the abstract of arXiv 2602.01140; the equations are this project's own definition
+(`gritcodec/quantize/grit.py`), not the authors' code.
+
+## Measured in training
+
+On fixed clips of voices that the corpus holds out, codes only (no file overhead); score {best["score"]:.4f}.
+
+| kbps | PESQ-WB | ESTOI | log-mel |
+| --- | --- | --- | --- |
+{chr(10).join(rows)}
+"""
