@@ -118,6 +118,18 @@ def block_samples(sample_rate: int) -> int:
     return min(sample_rate, 1 << 16)
 
 
+def audio_files(folder: PathLike) -> list[Path]:
+    """List the files below a folder whose ending libsndfile knows, sorted; hidden files and folders are left out."""
+    # Raw samples have no header: any file could be called so.
+    endings = {f".{name.lower()}" for name in soundfile.available_formats()} - {".raw"} | {".opus", ".oga", ".aif"}
+    found = []
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        visible = [name for name in names if not name.startswith(".")]
+        found += [Path(parent, name) for name in visible if Path(name).suffix.lower() in endings]
+    return sorted(found)
+
+
 def read(path: PathLike) -> tuple[Waveform, int]:
     """Read a whole audio file.
 

@@ -1,25 +1,32 @@
 """The evaluation protocol: every clip through the installed command, bytes counted on disk.
 
-Run as `python -m gritcodec.evaluate.protocol FOLDER --bitrate 1.5 --bitrate 3 --bitrate 6`.
+Run as `python -m gritcodec.evaluate.protocol FOLDER ... --bitrate 1.5 --bitrate 3 --bitrate 6`.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import repeat
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 
+from gritcodec.errors import AudioError, GritcodecError, UsageError
+
 _FAINT_DB = -70.0
+
+# Compresses the first file into the second at a bitrate (kbps) and decompresses that into the third.
+Coder = Callable[[Path, Path, Path, float], None]
 
 
 @dataclass(frozen=True)
@@ -37,35 +44,64 @@ class Score:
 
 def _command(*arguments: str) -> None:
     done = subprocess.run([sys.executable, "-m", "gritcodec", *arguments], capture_output=True, text=True)
+    complaint = done.stderr.strip().removeprefix("gritcodec: error: ") or f"gritcodec {arguments[0]} failed"
+    if done.returncode == AudioError.exit_code:
+        raise AudioError(complaint)
     if done.returncode:
-        raise typer.BadParameter(done.stderr.strip() or f"gritcodec {arguments[0]} failed")
+        raise UsageError(complaint)
 
 
-def score_clip(clip: Path, bitrate: float, model: str, work: Path) -> Score:
-    """Compress and decompress one audio file with the command line and measure it.
+def command_coder(model: str) -> Coder:
+    """Code with the installed command, a process for each call."""
+
+    def code(clip: Path, packed: Path, decoded: Path, bitrate: float) -> None:
+        _command("compress", str(clip), str(packed), "--bitrate", str(bitrate), "--model", model, "--force")
+        _command("decompress", str(packed), str(decoded), "--model", model, "--force")
+
+    return code
+
+
+def library_coder(model: str) -> Coder:
+    """Code with the library's own calls, the ones behind the command: the same files, without its seconds of start."""
+    import gritcodec
+
+    codec = gritcodec.load(model)
+
+    def code(clip: Path, packed: Path, decoded: Path, bitrate: float) -> None:
+        codec.compress_file(clip, packed, bitrate, overwrite=True)
+        codec.decompress_file(packed, decoded, overwrite=True)
+
+    return code
+
+
+def score_clip(clip: Path, name: str, bitrate: float, code: Coder) -> Score:
+    """Compress and decompress one audio file and measure it.
 
     Args:
-        clip: any audio file that libsndfile reads.
-        bitrate: kbps.
-        model: name or path.
-        work: folder for the compressed and the decoded file.
+        clip: any audio file that libsndfile reads, at any rate; the measures are taken at 16 kHz, mixed to mono.
+        name: what the score calls it.
+        bitrate: kbps a channel.
+        code: see `Coder`.
+
+    Raises:
+        AudioError: the clip cannot be read, or holds nothing that PESQ or STOI could rate.
     """
     import soundfile
 
     from gritcodec.evaluate import metrics
 
-    packed, decoded = work / f"{clip.stem}.grit", work / f"{clip.stem}.wav"
-    _command("compress", str(clip), str(packed), "--bitrate", str(bitrate), "--model", model, "--force")
-    _command("decompress", str(packed), str(decoded), "--model", model, "--force")
+    with tempfile.TemporaryDirectory() as work:
+        packed, decoded = Path(work) / "clip.grit", Path(work) / "clip.wav"
+        code(clip, packed, decoded, bitrate)
+        size = packed.stat().st_size
+        output, _ = soundfile.read(decoded, dtype="float32", always_2d=True)
     original, rate = soundfile.read(clip, dtype="float32", always_2d=True)
-    output, _ = soundfile.read(decoded, dtype="float32", always_2d=True)
-    kbps = packed.stat().st_size * 8 / (len(original) / rate) / 1000
     a, b = original.T, output.T
     return Score(
-        clip.name,
+        name,
         float(10 * np.log10(np.mean(np.square(original)) + 1e-12)),
         bitrate,
-        kbps,
+        size * 8 / (len(original) / rate) / 1000,
         metrics.pesq_wb(a, b, rate),
         metrics.stoi(a, b, rate),
         metrics.estoi(a, b, rate),
@@ -78,41 +114,110 @@ def means(rows: list[Score]) -> dict[str, float]:
     return {name: float(np.mean([getattr(row, name) for row in rows])) for name in names}
 
 
+def choose_clips(folder: Path, limit: int | None, seed: int) -> list[Path]:
+    """List the audio files below a folder, or `limit` of them: always the same ones for a seed."""
+    from gritcodec.audio import audio_files
+
+    clips = audio_files(folder)
+    if not clips:
+        raise UsageError(f"no audio in {folder}")
+    return clips if limit is None else sorted(random.Random(seed).sample(clips, min(limit, len(clips))))
+
+
+def score_clips(folder: Path, clips: list[Path], bitrate: float, code: Coder) -> list[Score]:
+    """Score clips side by side; those that cannot be rated are named on stderr and left out.
+
+    Args:
+        folder: what the clips' names are relative to.
+        clips: audio files below it.
+        bitrate: kbps a channel.
+        code: see `Coder`.
+    """
+
+    def one(clip: Path) -> Score | None:
+        try:
+            return score_clip(clip, clip.relative_to(folder).as_posix(), bitrate, code)
+        except AudioError as error:
+            print(f"left out: {clip.relative_to(folder)}: {error}", file=sys.stderr)
+            return None
+
+    rows, shown = [], time.monotonic()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done, row in enumerate(pool.map(one, clips), 1):
+            rows += [row] if row else []
+            if time.monotonic() - shown > 10:
+                shown = time.monotonic()
+                print(f"{folder} at {bitrate:g} kbps: {done}/{len(clips)}", file=sys.stderr, flush=True)
+    if not rows:
+        raise AudioError(f"none of the {len(clips)} clips in {folder} can be rated")
+    return rows
+
+
+def table_row(bitrate: float, rows: list[Score]) -> str:
+    """The scores at one bitrate as a row of the printed table."""
+    worst = min(rows, key=lambda row: row.pesq_wb)
+    mean = means(rows)
+    audible = means([row for row in rows if row.level_db > _FAINT_DB] or rows)
+    return (
+        f"| {bitrate:g} | {mean['true_kbps']:.2f} | {mean['pesq_wb']:.2f} | {worst.pesq_wb:.2f} "
+        f"({Path(worst.clip).stem}) | {mean['stoi']:.3f} | {mean['estoi']:.3f} | "
+        f"{audible['pesq_wb']:.2f} | {audible['estoi']:.3f} |"
+    )
+
+
+_HEAD = (
+    "| asked kbps | true kbps | PESQ-WB | worst clip | STOI | ESTOI | audible: PESQ-WB | ESTOI |\n" + "| --- " * 8 + "|"
+)
+
+
+def evaluate(
+    folders: list[Path], bitrates: list[float], model: str, limit: int | None, seed: int, in_process: bool
+) -> list[dict[str, object]]:
+    """Print a table for each folder; arguments as on the command line.
+
+    Returns:
+        Every Score as a dict, with the name of its folder.
+
+    Raises:
+        GritcodecError: no such folder or model, or nothing to rate.
+    """
+    code = (library_coder if in_process else command_coder)(model)
+    scores: list[dict[str, object]] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"{folder} is not a folder")
+        clips = choose_clips(folder, limit, seed)
+        if len(folders) > 1 or limit:
+            drawn = f", drawn with seed {seed}" if limit else ""
+            print(f"\n{folder.resolve().name}: {len(clips)} clips{drawn}\n")
+        print(_HEAD, flush=True)
+        for rate in bitrates:
+            rows = score_clips(folder, clips, rate, code)
+            scores += [{"folder": folder.resolve().name, **asdict(row)} for row in rows]
+            print(table_row(rate, rows), flush=True)
+    return scores
+
+
 def main(
-    folder: Annotated[Path, typer.Argument(help="Folder of clips.", exists=True, file_okay=False)],
+    folders: Annotated[list[Path], typer.Argument(help="Folders of clips, searched to the bottom.", exists=True)],
     bitrate: Annotated[list[float] | None, typer.Option(help="kbps, repeatable.")] = None,
     model: Annotated[str, typer.Option(help="Model name or folder.")] = "speech-16k",
+    limit: Annotated[int | None, typer.Option(min=1, help="So many clips of each folder, drawn with --seed.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the clips that --limit draws.")] = 0,
+    in_process: Annotated[bool, typer.Option(help="Call the library, not the command: same files, faster.")] = False,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write every score here.")] = None,
 ) -> None:
-    """Score a model on a folder of clips: means over clips, true kilobits per second.
+    """Score a model on folders of clips: means over clips, true kilobits per second.
 
     Clips below -70 dBFS hold no speech to rate: means without them stand in columns of their own.
     """
-    clips = sorted(f for f in folder.iterdir() if f.suffix.lower() in {".wav", ".flac", ".ogg", ".opus", ".mp3"})
-    if not clips:
-        raise typer.BadParameter(f"no audio in {folder}")
-    scores: list[Score] = []
-    print(
-        "| asked kbps | true kbps | PESQ-WB | worst clip | STOI | ESTOI | audible: PESQ-WB | ESTOI |\n"
-        + "| --- " * 8
-        + "|"
-    )
-    with tempfile.TemporaryDirectory() as work:
-        for rate in bitrate or [1.5, 3.0, 6.0]:
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
-                rows = list(pool.map(score_clip, clips, repeat(rate), repeat(model), repeat(Path(work))))
-            scores += rows
-            worst = min(rows, key=lambda row: row.pesq_wb)
-            mean = means(rows)
-            audible = means([row for row in rows if row.level_db > _FAINT_DB] or rows)
-            print(
-                f"| {rate:g} | {mean['true_kbps']:.2f} | {mean['pesq_wb']:.2f} | {worst.pesq_wb:.2f} "
-                f"({Path(worst.clip).stem}) | {mean['stoi']:.3f} | {mean['estoi']:.3f} | "
-                f"{audible['pesq_wb']:.2f} | {audible['estoi']:.3f} |",
-                flush=True,
-            )
+    try:
+        scores = evaluate(folders, bitrate or [1.5, 3.0, 6.0], model, limit, seed, in_process)
+    except GritcodecError as error:
+        print(f"protocol: {error}", file=sys.stderr)
+        raise typer.Exit(error.exit_code) from error
     if json_path:
-        json_path.write_text(json.dumps([asdict(score) for score in scores], indent=1), encoding="utf-8")
+        json_path.write_text(json.dumps(scores, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,35 +11,40 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gritcodec.audio import audio_files
 from gritcodec.errors import ConfigError
 from gritcodec.train.config import DataConfig
+from gritcodec.train.packing import AUDIO, MANIFEST, SUMMARY
 
 _QUIET = 2e-3  # RMS below which a segment teaches nothing and makes relative losses blow up
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of one voice inside the packed samples."""
+    """A stretch of one voice inside the packed samples; `shard` counts the arrays they lie in."""
 
     offset: int
     samples: int
     weight: float
+    shard: int = 0
 
 
 class Corpus:
     """Packed int16 mono audio and the pieces in it.
 
     Args:
-        audio: [N] int16, all pieces one after another; may be memory-mapped.
+        audio: [N] int16, all pieces one after another, or several such arrays; may be memory-mapped.
         pieces: where each piece lies.
         segment: samples of each training item.
     """
 
-    def __init__(self, audio: np.ndarray, pieces: list[Piece], segment: int):
+    def __init__(self, audio: np.ndarray | Sequence[np.ndarray], pieces: list[Piece], segment: int):
         if not pieces:
             raise ConfigError("the corpus has no audio in it")
-        self.audio, self.segment = audio, segment
+        self.shards = [audio] if isinstance(audio, np.ndarray) else list(audio)
+        self.segment = segment
         self.offsets = np.array([piece.offset for piece in pieces])
+        self.homes = np.array([piece.shard for piece in pieces])
         self.samples = np.array([piece.samples for piece in pieces])
         mass = self.samples * np.array([piece.weight for piece in pieces])
         self.cumulative = np.cumsum(mass / mass.sum())
@@ -69,7 +75,8 @@ class Corpus:
             samples, offset = int(self.samples[index]), int(self.offsets[index])
             start = int(rng.integers(0, max(samples - self.segment, 0) + 1))
             length = min(samples, self.segment)
-            clip = self.audio[offset + start : offset + start + length].astype(np.float32) / 32768
+            shard = self.shards[self.homes[index]]
+            clip = shard[offset + start : offset + start + length].astype(np.float32) / 32768
             if np.sqrt(np.mean(np.square(clip))) < _QUIET:
                 continue
             at = int(rng.integers(0, self.segment - length + 1))
@@ -83,32 +90,63 @@ class Corpus:
 def open_corpus(config: DataConfig, sample_rate: int, split: str = "train") -> Corpus:
     """Open a packed corpus, a folder of audio files, or one audio file.
 
+    A packed corpus is memory-mapped. Audio files are resampled, mixed to mono and held in memory: beyond a few
+    hours, pack them (recipes/librispeech/prepare.py), which also holds voices out and gives stereo music a piece a
+    channel.
+
+    Args:
+        config: `corpus` and `segment` are used.
+        sample_rate: Hz of the network; a packed corpus of another rate is refused.
+        split: `train` or `valid`, of a packed corpus.
+
     Raises:
-        ConfigError: nothing there, or nothing usable in it.
+        ConfigError: nothing there, nothing usable in it, or audio of another rate.
     """
     path = Path(config.corpus)
     segment = round(config.segment * sample_rate)
-    if (path / "manifest.jsonl").is_file():
-        pieces = []
-        with open(path / "manifest.jsonl", encoding="utf-8") as lines:
-            for line in lines:
-                entry = json.loads(line)
-                if entry.get("split", "train") == split:
-                    pieces.append(Piece(entry["offset"], entry["samples"], entry.get("weight", 1.0)))
-        return Corpus(np.memmap(path / "audio.int16", dtype="<i2", mode="r"), pieces, segment)
+    if (path / MANIFEST).is_file():
+        return Corpus(*_read_packed(path, sample_rate, split), segment)
     if path.exists():
         return Corpus(*_read_files(path, sample_rate), segment)
-    raise ConfigError(f"no corpus at {path}; recipes/debian-speech/prepare.py builds one")
+    raise ConfigError(
+        f"no corpus at {path}; recipes/librispeech/prepare.py and recipes/debian-speech/prepare.py make one"
+    )
 
 
-def _read_files(path: Path, sample_rate: int) -> tuple[np.ndarray, list[Piece]]:
+def _read_packed(path: Path, sample_rate: int, split: str) -> tuple[list[np.ndarray], list[Piece]]:
+    if (path / SUMMARY).is_file():
+        rate = json.loads((path / SUMMARY).read_text(encoding="utf-8")).get("rate", sample_rate)
+        if rate != sample_rate:
+            raise ConfigError(f"{path} is packed at {rate} Hz and the network works at {sample_rate} Hz: pack it again")
+    shards: dict[str, int] = {}
+    pieces = []
+    with open(path / MANIFEST, encoding="utf-8") as lines:
+        for line in lines:
+            entry = json.loads(line)
+            if entry.get("split", "train") == split:
+                shard = shards.setdefault(entry.get("audio", AUDIO), len(shards))
+                pieces.append(Piece(entry["offset"], entry["samples"], entry.get("weight", 1.0), shard))
+    audio = [_map(path / name) for name in shards]
+    for piece in pieces:
+        if piece.offset + piece.samples > len(audio[piece.shard]):
+            raise ConfigError(f"{path} is damaged: its manifest goes beyond its audio; pack it again")
+    return audio, pieces
+
+
+def _map(path: Path) -> np.ndarray:
+    try:
+        return np.memmap(path, dtype="<i2", mode="r")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read {path}: {error}; pack the corpus again") from error
+
+
+def _read_files(path: Path, sample_rate: int) -> tuple[list[np.ndarray], list[Piece]]:
     import soundfile
     import soxr
 
-    endings = {"." + name.lower() for name in soundfile.available_formats()} | {".opus"}
-    files = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.suffix.lower() in endings)
-    parts, pieces, offset = [], [], 0
-    for file in files:
+    audio: list[np.ndarray] = []
+    pieces = []
+    for file in [path] if path.is_file() else audio_files(path):
         try:
             waveform, rate = soundfile.read(file, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
@@ -116,7 +154,6 @@ def _read_files(path: Path, sample_rate: int) -> tuple[np.ndarray, list[Piece]]:
         mono = soxr.resample(waveform.mean(1), rate, sample_rate)
         packed = np.round(np.clip(mono, -1, 1) * 32767).astype(np.int16)
         if len(packed):
-            pieces.append(Piece(offset, len(packed), 1.0))
-            parts.append(packed)
-            offset += len(packed)
-    return np.concatenate(parts) if parts else np.zeros(0, np.int16), pieces
+            pieces.append(Piece(0, len(packed), 1.0, len(audio)))
+            audio.append(packed)
+    return audio, pieces

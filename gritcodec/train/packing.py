@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -75,14 +75,14 @@ def write_text(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def up_to_date(out: Path, key: str) -> bool:
-    """Tell whether `out` holds a complete corpus in one file, made from what `key` stands for."""
+def finished(out: Path, key: str) -> dict[str, Any] | None:
+    """Return the summary of the corpus in `out` when it was made, to the end, from what `key` stands for."""
     try:
         summary = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
-        whole = (out / AUDIO).stat().st_size == 2 * summary["samples"] and (out / MANIFEST).is_file()
+        same = summary["fingerprint"] == key and (out / MANIFEST).is_file()
     except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return bool(whole and summary.get("fingerprint") == key)
+        return None
+    return summary if same else None
 
 
 @contextlib.contextmanager
@@ -104,13 +104,17 @@ def only_run(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def worker_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Give `jobs` processes that leave Ctrl-C to their parent and end when it does.
+def worker_pool(jobs: int, start: Callable[..., None] | None = None, *arguments: Any) -> Iterator[ProcessPoolExecutor]:
+    """Give processes that leave Ctrl-C to their parent and end when it does.
+
+    Args:
+        jobs: how many.
+        start: called with `arguments` at the start of each.
 
     Raises:
         RecipeError: one of them died, usually for want of memory.
     """
-    pool = ProcessPoolExecutor(jobs, initializer=_start_worker, initargs=(os.getpid(),))
+    pool = ProcessPoolExecutor(jobs, initializer=_start_worker, initargs=(os.getpid(), start, arguments))
     try:
         yield pool
     except BrokenExecutor as error:
@@ -119,7 +123,9 @@ def worker_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _start_worker(parent: int) -> None:
+def _start_worker(parent: int, start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    if start:
+        start(*arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # each worker would print a traceback otherwise
 
     def leave_with_parent() -> None:

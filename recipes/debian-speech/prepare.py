@@ -18,7 +18,7 @@ from shards import write_shards
 from sources import Spec, read_spec
 from store import STORE_VERSION, ClipStore, build_store
 
-from gritcodec.train.packing import Progress, RecipeError, fingerprint, only_run, up_to_date
+from gritcodec.train.packing import AUDIO, Progress, RecipeError, fingerprint, finished, only_run
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -79,7 +79,8 @@ def run(spec: Spec, options: argparse.Namespace, progress: Progress, started: fl
     debs = fetch(spec, options, progress)
     packages = {package: {"file": deb.name, "bytes": deb.stat().st_size} for package, deb in debs.items()}
     key = fingerprint(STORE_VERSION, spec, packages)
-    if up_to_date(options.out, key):
+    made, audio = finished(options.out, key), options.out / AUDIO
+    if made and audio.is_file() and audio.stat().st_size == 2 * made["samples"]:
         progress.say(f"{options.out} is up to date")
     else:
         summary = build(spec, debs, options, progress, {"fingerprint": key, "packages": packages})
