@@ -153,6 +153,7 @@ def test_damaged_checkpoint_is_refused_with_a_way_out(tmp_path):
         ({"network": {"quantizer": {"codebook_size": 1000}}}, "power of two"),
         ({"precision": "fp8"}, "precision must be"),
         ({"data": 3}, "must be a mapping"),
+        ({"data": {"segment": 0.99}, "network": {"hop_length": 640}}, "must be whole frames"),
     ],
 )
 def test_configuration_names_what_is_wrong(data, message):

@@ -12,8 +12,8 @@ class DataConfig:
     """Where training audio comes from.
 
     Attributes:
-        corpus: folder with audio.int16 and manifest.jsonl, as recipes/debian-speech writes it, or a folder of
-            audio files, or one audio file. Relative paths are looked up from the working folder.
+        corpus: packed corpus (audio.int16 and manifest.jsonl, as recipes/librispeech and recipes/debian-speech write
+            it), or a folder of audio files, or one audio file. Relative paths are looked up from the working folder.
         segment: seconds of each training item.
         batch: items a step, over all processes and accumulation steps.
         gain_db: each item's level is shifted by up to this much either way.
@@ -169,3 +169,7 @@ class TrainConfig:
             raise ValueError(f"precision must be bf16 or no, got '{self.precision}'")
         if self.steps < 1 or self.accumulate < 1 or self.data.batch % self.accumulate:
             raise ValueError("steps and accumulate must be at least 1, and accumulate must divide data.batch")
+        hop, rate = self.network.hop_length, self.network.sample_rate
+        if round(self.data.segment * rate) % hop:
+            whole = max(round(self.data.segment * rate / hop), 1) * hop / rate
+            raise ValueError(f"data.segment must be whole frames of {hop} samples at {rate} Hz, such as {whole:g}")
