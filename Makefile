@@ -19,6 +19,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy gritcodec recipes/debian-speech benchmarks
 	$(BIN)/mypy recipes/vq-comparison
+	$(BIN)/mypy recipes/librispeech
 
 # The figures of README and of the model card; SET is a folder of clips.
 evaluate: $(VENV)/.installed-dev
