@@ -55,6 +55,23 @@ class Progress:
         sys.stderr.flush()
 
 
+def exit_code(name: str, work: Callable[[], None]) -> int:
+    """Do the work of the command `name`; what the user has to know becomes one line on stderr.
+
+    Returns:
+        0 when it is done, 1 when something is wrong, 130 after Ctrl-C.
+    """
+    try:
+        work()
+    except (RecipeError, OSError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted; run it again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
 def fingerprint(*parts: Any) -> str:
     """Return a short digest of plain data."""
     text = json.dumps(parts, sort_keys=True, default=dataclasses.asdict)

@@ -18,7 +18,7 @@ from shards import write_shards
 from sources import Spec, read_spec
 from store import STORE_VERSION, ClipStore, build_store
 
-from gritcodec.train.packing import AUDIO, Progress, RecipeError, fingerprint, finished, only_run
+from gritcodec.train.packing import AUDIO, Progress, RecipeError, exit_code, fingerprint, finished, only_run
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -117,15 +117,7 @@ def build(
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = parse_arguments(arguments)
-    try:
-        prepare(options)
-    except (RecipeError, OSError) as error:
-        print(f"prepare.py: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("prepare.py: interrupted; run it again to go on", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code("prepare.py", lambda: prepare(options))
 
 
 if __name__ == "__main__":

@@ -68,12 +68,7 @@ def write(parts: list[Part], out: Path, settings: Settings, holding: Holding, ke
         RecipeError: nothing is left to train on.
     """
     layout = LAYOUTS[settings.layout]
-    voices = sorted({layout.speaker(r["file"]) for _, r in _records(parts, out) if "reason" not in r})
-    if not voices:
-        reasons = Counter(r["reason"] for _, r in _records(parts, out))
-        told = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
-        raise RecipeError(f"every file was refused ({told})")
-    held = holding.choose(voices)
+    held = holding.choose(_voices(parts, out, settings))
     minutes: dict[str, dict[str, dict[str, float]]] = defaultdict(
         lambda: {kind: defaultdict(float) for kind in ("source", "speaker")}
     )
@@ -117,6 +112,20 @@ def write(parts: list[Part], out: Path, settings: Settings, holding: Holding, ke
     write_text(out / SUMMARY, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
     _sweep(parts, out)
     return summary
+
+
+def _voices(parts: list[Part], out: Path, settings: Settings) -> list[str]:
+    """Return whoever has a clip that was not refused."""
+    layout, voices, reasons = LAYOUTS[settings.layout], set(), Counter[str]()
+    for _, record in _records(parts, out):
+        if "reason" in record:
+            reasons[record["reason"]] += 1
+        else:
+            voices.add(layout.speaker(record["file"]))
+    if not voices:
+        told = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+        raise RecipeError(f"every file was refused ({told})")
+    return sorted(voices)
 
 
 def _line(entry: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from download import HOMES, download
 from layouts import LAYOUTS, detect, refuse_reserved, training_subsets
 
 from gritcodec.train.clips import Checks
-from gritcodec.train.packing import Progress, RecipeError, fingerprint, finished, only_run
+from gritcodec.train.packing import Progress, RecipeError, exit_code, fingerprint, finished, only_run
 
 MUSIC_CLIP_SHARE = 0.01  # loud records are flat at the top here and there; a hundredth of all samples is broken
 
@@ -56,6 +56,14 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     if chosen.jobs < 1 or chosen.rate < 1 or (chosen.valid_voices or 0) < 0:
         parser.error("--jobs and --rate must be at least 1, --valid-voices at least 0")
     return chosen
+
+
+def prepare(options: argparse.Namespace) -> None:
+    """Do everything the command line asks for."""
+    progress = Progress()
+    if options.download:
+        fetch(options, progress)
+    pack(options, progress)
 
 
 def fetch(options: argparse.Namespace, progress: Progress) -> None:
@@ -127,18 +135,7 @@ def _report(summary: dict[str, Any], out: Path, progress: Progress) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = parse_arguments(arguments)
-    progress = Progress()
-    try:
-        if options.download:
-            fetch(options, progress)
-        pack(options, progress)
-    except (RecipeError, OSError) as error:
-        print(f"prepare.py: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("prepare.py: interrupted; run it again to go on", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code("prepare.py", lambda: prepare(options))
 
 
 if __name__ == "__main__":
