@@ -47,8 +47,8 @@ def test_balanced_gradients_have_the_shares_that_were_asked_for():
         return {name: (sizes[name] * weights * output)[:, where[name]].sum() for name in "abc"}
 
     total, before = balancer.gradient({**losses(), "commitment": output.sum()}, output)
-    norm = {name: total[:, where[name]].norm(dim=-1).mean() for name in "abc"}
-    assert norm["a"] == pytest.approx(before["norm/a"], rel=1e-4)  # the first keeps its size
+    norm = {name: float(total[:, where[name]].norm(dim=-1).mean()) for name in "abc"}
+    assert norm["a"] == pytest.approx(float(before["norm/a"]), rel=1e-4)  # the first keeps its size
     assert norm["b"] / norm["a"] == pytest.approx(3.0, rel=1e-4)
     assert norm["c"] / norm["a"] == pytest.approx(0.5, rel=1e-4)
     assert set(before) == {"norm/a", "norm/b", "norm/c"}

@@ -18,8 +18,11 @@ from gritcodec import model_store
 from gritcodec.errors import ConfigError
 from gritcodec.train.export import export
 from gritcodec.train.guard import TrainingError
+from gritcodec.train.prefetch import Prefetch
 from gritcodec.train.trainer import Trainer
 from tests.test_train import parse, settings
+
+RECIPES = Path(__file__).parent.parent / "recipes" / "accelerate"
 
 
 def write(path: Path, data: dict) -> Path:
@@ -72,8 +75,8 @@ def test_two_processes_follow_the_curve_of_one(tmp_path, adversarial):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
-    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", port]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--main_process_port", port]
+    launch += ["--config_file", RECIPES / "two-cpu-processes.yaml"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "CUDA_VISIBLE_DEVICES": ""}
     for name, before, count in (("one", [sys.executable], 1), ("two", launch, 2)):
         config = write(tmp_path / f"{name}.yaml", settings(tmp_path, name=name, **common))
@@ -186,14 +189,57 @@ def test_the_best_score_survives_a_resume(tmp_path):
 
 def test_a_frozen_encoder_stands_still_and_the_rest_moves(tmp_path):
     optimizer = {"warmup": 2, "encoder_rate": 0.0}
-    trainer = Trainer(parse(settings(tmp_path, steps=3, optimizer=optimizer, validate_every=0)))
-    trainer.run()
-    trainer.config = parse(settings(tmp_path, steps=8, optimizer=optimizer, validate_every=0))
+    trainer = Trainer(parse(settings(tmp_path, optimizer=optimizer, validate_every=0)))
     trainer._draw_codes()
     state = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
-    trainer.run()
+    for _ in range(4):
+        trainer.train_step()
+        trainer.step += 1
     for name, tensor in trainer.network.state_dict().items():
         if name.startswith("encoder.") or name in ("quantizer.offset", "quantizer.spread"):
             assert torch.equal(tensor, state[name]), name
     assert not torch.equal(trainer.network.quantizer.base, state["quantizer.base"])
     assert not torch.equal(trainer.network.decoder.up.linear.weight, state["decoder.up.linear.weight"])
+
+
+@pytest.mark.parametrize("name", ["one-gpu", "eight-gpus", "four-nodes", "two-cpu-processes"])
+def test_accelerate_takes_every_configuration_of_the_recipes(name):
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    loaded = load_config_from_file(RECIPES / f"{name}.yaml")
+    assert loaded.num_processes == {"one-gpu": 1, "eight-gpus": 8, "four-nodes": 32, "two-cpu-processes": 2}[name]
+    assert loaded.mixed_precision == ("no" if "cpu" in name else "bf16")
+
+
+def test_a_compiled_run_learns_the_same(tmp_path, monkeypatch):
+    """Through a backend that traces but generates no code: the real one takes half a minute to compile."""
+    compile_in_place = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compile_in_place(self, backend="aot_eager"))
+    losses = []
+    for compiled in (False, True):
+        trainer = Trainer(parse(settings(tmp_path, name=f"c{compiled}", compile=compiled, validate_every=0)))
+        for _ in range(2):
+            losses.append(float(trainer.train_step()["mel"]))
+            trainer.step += 1
+        assert "encoder.embed.weight" in trainer.network.state_dict()
+    assert losses[:2] == pytest.approx(losses[2:], rel=1e-4)
+
+
+def test_batches_ahead_are_the_batches_themselves(monkeypatch):
+    loaded = []
+
+    def load(step: int) -> tuple[torch.Tensor, ...]:
+        loaded.append(step)
+        return (torch.full((2,), float(step)),)
+
+    batches = Prefetch(load, torch.device("cpu"))
+    assert [float(batches(step)[0][0]) for step in (0, 1, 5)] == [0.0, 1.0, 5.0]
+    # the way of a GPU, with copies that stay on the CPU
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, *_, **__: self)
+    loaded.clear()
+    ahead = Prefetch(load, torch.device("cuda"))
+    assert [float(ahead(step)[0][0]) for step in (0, 1, 5, 6)] == [0.0, 1.0, 5.0, 6.0]
+    assert ahead.ahead is not None
+    ahead.ahead.shutdown()
+    assert sorted(loaded) == [0, 1, 2, 5, 6, 7]

@@ -67,7 +67,7 @@ class NetworkConfig:
         encoder_fine_blocks, ...: residual blocks of each level.
         expansion: hidden channels of a block over its channels.
         kernel: length of the depthwise causal convolution of a block, in steps of its level.
-        head: `istft` (log-magnitude and phase, inverse STFT) or `waveform` (transposed convolutions to 16 kHz).
+        head: `istft` (log-magnitude and phase, inverse STFT) or `waveform` (transposed convolutions).
     """
 
     sample_rate: int = 16000

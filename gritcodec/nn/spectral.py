@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -51,11 +53,12 @@ class InverseSTFT(nn.Module):
         self.window, self.hop = window, hop
         hann = torch.hann_window(window)
         envelope = hann.square().reshape(-1, hop).sum(0)
+        self.loudest = math.log(window / 2)
         self.register_buffer("synthesis", hann / envelope.repeat(window // hop), persistent=False)
 
     def forward(self, log_magnitude: Tensor, phase: Tensor, stream: Stream | None = None) -> Tensor:
-        # exp() of an untrained network must not overflow; e^5 is louder than any full-scale frame.
-        magnitude = torch.exp(log_magnitude.float().clamp(max=5.0))
+        # exp() of an untrained network must not overflow; a full-scale sine's bin holds half the window.
+        magnitude = torch.exp(log_magnitude.float().clamp(max=self.loudest))
         spectrum = torch.complex(magnitude * torch.cos(phase.float()), magnitude * torch.sin(phase.float()))
         frames = torch.fft.irfft(spectrum, n=self.window) * self.synthesis
         batch, steps, _ = frames.shape

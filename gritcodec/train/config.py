@@ -127,6 +127,7 @@ class TrainConfig:
         steps: optimizer steps.
         seed: of data order, quantizer dropout and initial weights.
         precision: `bf16` or `no`.
+        compile: torch.compile encoder and decoder; on a GPU it pays, on the CPU it does not.
         accumulate: batches are split into this many parts, gradients summed.
         start: model folder whose weights are taken to begin with, or nothing.
         quantize_after: steps trained with noise in place of quantization before the codes are drawn from latents.
@@ -146,6 +147,7 @@ class TrainConfig:
     steps: int = 10000
     seed: int = 0
     precision: str = "bf16"
+    compile: bool = False
     accumulate: int = 1
     start: str | None = None
     quantize_after: int = 300

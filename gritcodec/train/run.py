@@ -63,8 +63,6 @@ def main(
 
     trainer = Trainer(config, resume=resume and not smoke, cpu=cpu)
     if trainer.accelerator.is_main_process:
-        trainer.folder.mkdir(parents=True, exist_ok=True)
-        configuration.write_yaml(trainer.folder / "config.yaml", config)
         print(f"training in {trainer.folder} from step {trainer.step} of {config.steps}", file=sys.stderr)
     trainer.run()
     return trainer.folder

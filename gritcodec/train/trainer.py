@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch import Tensor, nn
 
+from gritcodec import config as configuration
 from gritcodec import model_store
 from gritcodec.nn.autoencoder import Autoencoder
 from gritcodec.quantize.ranks import all_mean
@@ -24,6 +25,7 @@ from gritcodec.train.config import OptimizerConfig, TrainConfig
 from gritcodec.train.data import open_corpus
 from gritcodec.train.guard import Guard, TrainingError, first_bad_tensor, save_batch
 from gritcodec.train.losses import ReconstructionLoss
+from gritcodec.train.prefetch import Prefetch
 from gritcodec.train.report import Report
 from gritcodec.train.validate import Validation
 
@@ -106,11 +108,13 @@ class Trainer:
             self.state.modules["balancer"] = self.balancer
         self.step = (load_checkpoint(self.folder, self.state) if resume else None) or 0
         self.model, self.optimizer = self.accelerator.prepare(self.network, optimizer)
+        self.batches = Prefetch(self._load, self.device)
         self.guard = Guard(config.explosion, self.device)
         self.report: Report | None = None
         self.validation: Validation | None = None
         if self.accelerator.is_main_process:
             self.report = Report(self.folder)
+            configuration.write_yaml(self.folder / "config.yaml", config)
             provenance.record(self.folder, self.step, self.accelerator.num_processes, str(self.device))
             if config.validate_every:
                 self.validation = Validation(config.data, config.network, self.folder)
@@ -139,6 +143,9 @@ class Trainer:
         network = Autoencoder(self.config.network)
         if self.config.start:
             model_store.start(network, model_store.resolve(self.config.start))
+        if self.config.compile:
+            network.encoder.compile()
+            network.decoder.compile()
         return network.train()
 
     def run(self) -> None:
@@ -169,7 +176,8 @@ class Trainer:
             self.report.close()
 
     def _time_is_up(self, started: float) -> bool:
-        if not self.config.minutes:
+        # On a GPU the answer makes the host wait, so it is asked now and then.
+        if not self.config.minutes or (self.device.type == "cuda" and self.step % 10):
             return False
         over = torch.tensor(float(time.monotonic() - started > self.config.minutes * 60), device=self.device)
         if dist.is_initialized():
@@ -182,7 +190,7 @@ class Trainer:
         if batch.shape[0] % (ranks * self.config.accumulate):
             raise TrainingError(f"data.batch {batch.shape[0]} cannot be shared by {ranks} processes")
         share = batch.shape[0] // ranks
-        return batch[rank * share : (rank + 1) * share].to(self.device)
+        return batch[rank * share : (rank + 1) * share]
 
     def train_step(self) -> dict[str, Tensor]:
         """One optimizer step; returns its losses and measurements."""
@@ -226,10 +234,14 @@ class Trainer:
         """
         config = self.config
         torch.manual_seed(config.seed + 1000 * step + self.accelerator.process_index)
-        waveforms = self._local(self.corpus.batch(config.data, config.seed, step))
-        levels = self._local(self.corpus.levels(config.data, config.seed, step))
-        active = self._local(self._draw_stages(config.data.batch, step))
+        waveforms, levels, active = self.batches(step)
         return waveforms, levels, active, random.Random(f"{config.seed}/{step}")
+
+    def _load(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """This rank's share of a step's data, on the CPU."""
+        data, seed = self.config.data, self.config.seed
+        whole = (self.corpus.batch(data, seed, step), self.corpus.levels(data, seed, step))
+        return self._local(whole[0]), self._local(whole[1]), self._local(self._draw_stages(data.batch, step))
 
     def _adversarial(self, step: int) -> bool:
         return self.config.adversarial.start is not None and step >= self.config.adversarial.start

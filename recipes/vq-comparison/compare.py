@@ -22,7 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
 import typer
-from methods import JOINT, METHODS, WIDE
+from methods import JOINT, JOINT_WIDE, METHODS, WIDE
 
 FOLDER = Path("runs/vq-comparison")
 RESULTS = FOLDER / "results.jsonl"
@@ -32,7 +32,7 @@ PLAN: list[tuple[str, int, int, int, list[str]]] = [
     ("latents", 1024, 4, 3, list(METHODS)),
     ("joint", 1024, 6, 3, JOINT),
     ("latents", 8192, 1, 2, WIDE),
-    ("joint", 8192, 3, 3, JOINT),
+    ("joint", 8192, 3, 3, JOINT_WIDE),
 ]
 
 

@@ -182,4 +182,5 @@ METHODS: dict[str, Method] = {
 }
 # The leading handful and what it has to beat.
 JOINT = ["STE + EMA, dead codes replaced", "STE, learned codes", "NSVQ", "SimVQ", "GRIT-VQ", "GRIT-VQ, constant"]
+JOINT_WIDE = ["STE + EMA, dead codes replaced", "STE, learned codes", "SimVQ", "GRIT-VQ"]
 WIDE = [*JOINT, "rotation trick + EMA", "DiVeQ", "FSQ", "GRIT-VQ, no transform", "GRIT-VQ, frozen base"]
