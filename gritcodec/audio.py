@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import soundfile
@@ -44,16 +44,17 @@ class AudioReader:
         expected_seconds: duration as its header tells, or None where it does not; for progress only.
     """
 
-    def __init__(self, path: PathLike) -> None:
-        """Open the file.
+    def __init__(self, path: PathLike, stream: BinaryIO | None = None) -> None:
+        """Open the file, or a seekable `stream` that is called `path` in messages.
 
         Raises:
             UsageError: there is no such file, or it is a folder.
             AudioError: libsndfile cannot read it, or its rate or channel count is out of range.
         """
         self.path = Path(path)
-        require_file(self.path)
-        self._file = _open(self.path)
+        if stream is None:
+            require_file(self.path)
+        self._file = _open(self.path, stream)
         self.sample_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
         if self.channels > MAX_CHANNELS or not 1 <= self.sample_rate <= MAX_SAMPLE_RATE:
@@ -113,6 +114,43 @@ class AudioReader:
         raise AudioError(f"{self.path}: {_not_numbers(count, first, self.sample_rate)}")
 
 
+def as_pcm16(waveform: Waveform) -> NDArray[np.int16]:
+    """Return int16 [samples, channels] for float32 [channels, samples], rounded and clipped to -1 to 1."""
+    # By 32768, as libsndfile scales what it reads: 16-bit samples survive reading and writing unchanged.
+    return np.clip(np.rint(waveform.T * np.float32(32768)), -32768, 32767).astype(np.int16)
+
+
+def as_waveform(array: NDArray[Any], sample_rate: int) -> Waveform:
+    """Check what a caller of the library gave and return it as float32 [channels, samples].
+
+    Raises:
+        UsageError: wrong shape or type, no channel or more than 255, or a sample rate out of range.
+        AudioError: NaN, infinite or absurdly large samples.
+    """
+    if array.ndim != 2:
+        raise UsageError(f"a waveform must be [channels, samples], not of shape {array.shape}")
+    if array.dtype.kind != "f":
+        raise UsageError(f"a waveform must be floating point within -1 to 1, not {array.dtype}")
+    if not 1 <= array.shape[0] <= MAX_CHANNELS:
+        raise UsageError(
+            f"a waveform must be [channels, samples] with 1 to {MAX_CHANNELS} channels, not of shape {array.shape}"
+        )
+    if not 1 <= sample_rate <= MAX_SAMPLE_RATE:
+        raise UsageError(f"the sample rate must be 1 to {MAX_SAMPLE_RATE:,} Hz, not {sample_rate}")
+    # Overflow becomes infinite, which is refused in the next line with a clear message.
+    with np.errstate(over="ignore"):
+        samples = array.astype(np.float32, copy=False)
+    require_sound(samples, sample_rate)
+    return samples
+
+
+def in_blocks(samples: Waveform, sample_rate: int) -> Iterator[Waveform]:
+    """Yield a waveform [channels, samples] in blocks, as `AudioReader` would."""
+    step = block_samples(sample_rate)
+    for start in range(0, samples.shape[1], step):
+        yield samples[:, start : start + step]
+
+
 def block_samples(sample_rate: int) -> int:
     """Return how many samples to handle at once: a second, for low rates grow when resampled."""
     return min(sample_rate, 1 << 16)
@@ -159,7 +197,7 @@ def write(path: PathLike, waveform: NDArray[np.floating[Any]], sample_rate: int,
 
 @contextmanager
 def open_writer(
-    path: PathLike, sample_rate: int, channels: int, num_samples: int, overwrite: bool = True
+    path: PathLike, sample_rate: int, channels: int, num_samples: int | None, overwrite: bool = True
 ) -> Iterator["AudioWriter"]:
     """Write 16-bit PCM wav or flac, by the ending, piece by piece.
 
@@ -170,7 +208,7 @@ def open_writer(
         path: ending in .wav or .flac.
         sample_rate: in Hz.
         channels: 1 to 255; at most 8 in flac.
-        num_samples: samples in each channel that will be written.
+        num_samples: samples in each channel that will be written, or the most there can be; None: unknown.
         overwrite: whether a file of that name may be replaced.
 
     Raises:
@@ -185,7 +223,7 @@ def open_writer(
             yield writer
         finally:
             writer.close()
-        writer.verify(num_samples)
+        writer.verify()
 
 
 class AudioWriter:
@@ -194,6 +232,7 @@ class AudioWriter:
     def __init__(self, path: Path, temporary: Path, kind: str, sample_rate: int, channels: int) -> None:
         self._path = path
         self._temporary = temporary
+        self._written = 0
         try:
             self._file = soundfile.SoundFile(
                 _native(temporary), "w", sample_rate, channels, format=kind, subtype="PCM_16"
@@ -207,10 +246,9 @@ class AudioWriter:
         Raises:
             OutputError: no space left on the device, or another error of the file system.
         """
-        # By 32768, as libsndfile scales what it reads: 16-bit samples survive reading and writing unchanged.
-        scaled = np.clip(np.rint(waveform.T * np.float32(32768)), -32768, 32767).astype(np.int16)
+        self._written += waveform.shape[1]
         try:
-            self._file.write(scaled)
+            self._file.write(as_pcm16(waveform))
         except (soundfile.SoundFileError, RuntimeError) as error:
             raise self._failure(error) from error
 
@@ -218,14 +256,14 @@ class AudioWriter:
         """Finish the file's header; errors show in `verify`."""
         self._file.close()
 
-    def verify(self, num_samples: int) -> None:
+    def verify(self) -> None:
         """Read the closed file's header back: libsndfile is silent about errors while it closes a file."""
         try:
             written = soundfile.info(_native(self._temporary)).frames
         except (soundfile.SoundFileError, RuntimeError) as error:
             raise self._failure(error) from error
-        if written != num_samples:
-            raise self._failure(RuntimeError(f"{written:,} of {num_samples:,} samples were written"))
+        if written != self._written:
+            raise self._failure(RuntimeError(f"{written:,} of {self._written:,} samples were written"))
 
     def _failure(self, error: Exception) -> OutputError:
         """Return the error to raise; libsndfile only says "System error", so ask the system by writing."""
@@ -239,7 +277,7 @@ class AudioWriter:
         return OutputError(f"cannot write {self._path}: {_reason(error)}")
 
 
-def check_audio_output(path: PathLike, sample_rate: int, channels: int, num_samples: int) -> str:
+def check_audio_output(path: PathLike, sample_rate: int, channels: int, num_samples: int | None) -> str:
     """Return the libsndfile format for an output file; errors as in `open_writer`."""
     ending = Path(path).suffix.lower()
     if ending not in _FORMATS:
@@ -248,10 +286,10 @@ def check_audio_output(path: PathLike, sample_rate: int, channels: int, num_samp
     if kind == "FLAC":
         if channels > _FLAC_MAX_CHANNELS or sample_rate > _FLAC_MAX_RATE or num_samples == 0:
             raise AudioError(
-                f"cannot write {path}: flac does not hold {channels} channels of {num_samples:,} samples "
+                f"cannot write {path}: flac does not hold {channels} channels of {num_samples or 0:,} samples "
                 f"at {sample_rate:,} Hz; name it .wav instead"
             )
-    elif num_samples * channels * 2 > _WAV_MAX_BYTES:
+    elif num_samples is not None and num_samples * channels * 2 > _WAV_MAX_BYTES:
         kind = "RF64"
     return kind
 
@@ -325,14 +363,16 @@ def _too_loud(block: Waveform) -> str:
     return f"samples reach {peak}, where full scale is 1: divide integer samples by 32768 first"
 
 
-def _open(path: Path) -> soundfile.SoundFile:
+def _open(path: Path, stream: BinaryIO | None = None) -> soundfile.SoundFile:
     try:
+        if stream is not None:
+            return soundfile.SoundFile(stream, "r")
         if path.is_file() and path.stat().st_size == 0:
             raise AudioError(f"{path} is empty (0 bytes)")
         return soundfile.SoundFile(_native(path), "r")
     # TypeError and ValueError: what soundfile raises for names that end in .raw.
     except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError) as error:
-        if not os.access(path, os.R_OK):
+        if stream is None and not os.access(path, os.R_OK):
             raise AudioError(f"cannot read {path}: {os.strerror(errno.EACCES)}") from error
         kinds = "wav, flac, ogg, opus, mp3 ..."
         raise AudioError(f"cannot read {path} as audio ({kinds}): {_reason(error)}") from error

@@ -1,35 +1,32 @@
 """The `gritcodec` command: parse, call the library, print.
 
 Heavy modules are imported inside the verbs, so that `--help` answers at once. Results go to stdout, progress
-to stderr; an error is one line on stderr, with exit code 2 for bad use, 1 for bad input, 130 after Ctrl-C.
+to stderr; an error is one line on stderr. `console.EXIT_CODES` lists what the command ends with.
 """
 
-import json
-import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gritcodec import __version__
-from gritcodec.errors import AudioError, GritcodecError, UsageError
+from gritcodec import __version__, console
+from gritcodec.console import DAMAGED, EXIT_CODES
+from gritcodec.errors import UsageError
+from gritcodec.units import parse_size, parse_time
 
 if TYPE_CHECKING:
-    from gritcodec.bitstream import Header
-    from gritcodec.codec import Codec, Progress
+    from gritcodec.codec import Codec
+    from gritcodec.pipes import RawFormat
 
-# Audio shorter than this is done before a progress bar could be read.
-_LONG_SECONDS = 20.0
-# How often a line says how far the work is where there is no terminal for a bar.
-_LINE_SECONDS = 30.0
+_PIPE = Path("-")
 
 app = typer.Typer(
     help="A neural speech codec: audio to a few kilobits per second, and back.",
+    epilog=EXIT_CODES,
     add_completion=False,
     # Plain help: rich takes a while to import, and boxes are in the way in a pipe.
     rich_markup_mode=None,
@@ -37,13 +34,26 @@ app = typer.Typer(
 )
 
 _Audio = Annotated[Path, typer.Argument(metavar="IN", help="Audio file: wav, flac, ogg, opus, mp3 ...")]
-_Grit = Annotated[Path, typer.Argument(metavar="IN", help="A .grit file.")]
+_Grit = Annotated[Path, typer.Argument(metavar="IN", help="A .grit file, or - for standard input.")]
 _Bitrate = Annotated[
     float | None,
-    typer.Option("--bitrate", "-b", metavar="KBPS", help="Kilobits a second, for each channel. [default: 3]"),
+    typer.Option(
+        "--bitrate",
+        "-b",
+        metavar="KBPS",
+        help="Kilobits a second, for each channel, that the file may cost. [default: 3]",
+    ),
+]
+_Size = Annotated[
+    str | None, typer.Option("--target-size", metavar="SIZE", help="Size that the file may have: 100kB, 1.5MB ...")
 ]
 _Model = Annotated[str, typer.Option("--model", "-m", metavar="NAME|PATH", help="A shipped model or a folder.")]
 _Force = Annotated[bool, typer.Option("--force", "--overwrite", "-f", help="Replace OUT if it exists.")]
+_Raw = Annotated[
+    str | None, typer.Option("--raw", metavar="FORMAT", help="Samples without a header: s16le, s32le or f32le.")
+]
+_Jobs = Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Files to work on at once.")]
+_Strict = Annotated[bool, typer.Option("--strict", help="Treat damage as an error: exit code 1, no output.")]
 
 
 def _version(wanted: bool) -> None:
@@ -62,94 +72,159 @@ def _options(
     pass
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def compress(
-    source: _Audio,
-    target: Annotated[Path | None, typer.Argument(metavar="OUT", help="[default: IN with .grit]")] = None,
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IN... [OUT]",
+            help="Audio files (wav, flac, ogg, opus, mp3 ...), folders, patterns, or - for standard input; "
+            "then a .grit file, a folder, or - for standard output. [default: IN with .grit]",
+        ),
+    ],
     bitrate: _Bitrate = None,
+    target_size: _Size = None,
     model: _Model = "speech-16k",
+    raw: _Raw = None,
+    rate: Annotated[int | None, typer.Option("--rate", metavar="HZ", help="Of raw input.")] = None,
+    channels: Annotated[int, typer.Option("--channels", metavar="N", help="Of raw input.")] = 1,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="NAME=TEXT", help="Keep a text in the file; repeatable.")
+    ] = None,
+    jobs: _Jobs = 1,
     force: _Force = False,
 ) -> None:
-    """Compress an audio file into a .grit file."""
+    """Compress audio into .grit files."""
+    from gritcodec import batch, verbs
+
+    if bitrate is not None and target_size is not None:
+        raise UsageError("give --bitrate or --target-size, not both")
+    sources, target = _split(paths)
+    task = verbs.Compress(
+        model,
+        bitrate,
+        None if target_size is None else parse_size(target_size),
+        _raw(raw, rate, channels),
+        tuple(verbs.parse_tag(text) for text in tag or ()),
+        force,
+    )
+    if batch.is_batch(sources, target):
+        raise typer.Exit(batch.run(batch.plan(sources, target, batch.AUDIO_ENDINGS, ".grit"), task, jobs, force))
+    source = sources[0]
     target = _check_paths(source, target, ".grit", force)
-    from gritcodec import audio
+    if raw is None and source != _PIPE:
+        from gritcodec import audio
 
-    # Opened and closed: torch need not be loaded to find that a file is no audio.
-    audio.AudioReader(source).close()
+        # Opened and closed: torch need not be loaded to find that a file is no audio.
+        audio.AudioReader(source).close()
     codec = _load(model)
-    began = time.perf_counter()
-    with _progress("compressing") as progress:
-        header = codec.compress_file(source, target, bitrate, force, progress)
-    took = time.perf_counter() - began
-    size = target.stat().st_size
-    print(f"{target}: {_size(header, size)}, {_seconds(header)}, {_speed(header.seconds, took)}")
+    with console.progress("compressing") as progress:
+        outcome = task.with_codec(codec, source, target, progress)
+    speed = console.describe_speed(outcome.seconds, outcome.took)
+    size, length = console.describe_size(outcome.header, outcome.size), console.describe_seconds(outcome.seconds)
+    _say(f"{target}: {size}, {length}, {speed}", target)
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def decompress(
-    source: _Grit,
-    target: Annotated[
-        Path | None, typer.Argument(metavar="OUT", help="A .wav or .flac file. [default: IN with .wav]")
-    ] = None,
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IN... [OUT]",
+            help=".grit files, folders, patterns, or - for standard input; then a .wav or .flac file, a folder, "
+            "or - for standard output (wav). [default: IN with .wav]",
+        ),
+    ],
     model: Annotated[
         str | None,
         typer.Option("--model", "-m", metavar="NAME|PATH", help="[default: the shipped model that made IN]"),
     ] = None,
+    start: Annotated[str, typer.Option("--start", metavar="TIME", help="Begin there: seconds, 1:30 ...")] = "0",
+    duration: Annotated[str | None, typer.Option("--duration", metavar="TIME", help="So much of it.")] = None,
+    raw: _Raw = None,
+    strict: _Strict = False,
+    jobs: _Jobs = 1,
     force: _Force = False,
 ) -> None:
-    """Turn a .grit file back into wav or flac."""
+    """Turn .grit files back into wav or flac."""
+    from gritcodec import batch, verbs
+
+    sources, target = _split(paths)
+    span = parse_time(start), None if duration is None else parse_time(duration)
+    task = verbs.Decompress(model, span, _raw(raw, None, 1), strict, force)
+    if batch.is_batch(sources, target):
+        raise typer.Exit(batch.run(batch.plan(sources, target, batch.GRIT_ENDINGS, ".wav"), task, jobs, force))
+    source = sources[0]
     target = _check_paths(source, target, ".wav", force)
-    from gritcodec import bitstream, files
-
-    # Everything that can go wrong without the network goes wrong before it is loaded.
-    header, _ = bitstream.parse(files.read_bytes(source))
-    from gritcodec import audio
-    from gritcodec.codec import find_model
-
-    audio.check_audio_output(target, header.sample_rate, header.channels, header.num_samples)
-    codec = _load(find_model(header) if model is None else model)
-    began = time.perf_counter()
-    with _progress("decompressing") as progress:
-        codec.decompress_file(source, target, force, progress)
-    took = time.perf_counter() - began
-    print(f"{target}: {target.stat().st_size:,} bytes, {_seconds(header)}, {_speed(header.seconds, took)}")
+    with console.progress("decompressing") as progress:
+        outcome = task.one(source, target, progress)
+    speed = console.describe_speed(outcome.seconds, outcome.took)
+    _say(f"{target}: {outcome.size:,} bytes, {console.describe_seconds(outcome.seconds)}, {speed}", target)
+    for line in outcome.damage:
+        console.note(f"{source}: {line}")
+    if outcome.damage:
+        raise typer.Exit(DAMAGED)
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
+def truncate(
+    source: _Grit,
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="A .grit file, or - for standard output.")],
+    bitrate: _Bitrate = None,
+    target_size: _Size = None,
+    force: _Force = False,
+) -> None:
+    """Lower a .grit file's bitrate by leaving out bytes: the very file that compressing at it would have given."""
+    from gritcodec import verbs
+
+    if (bitrate is None) == (target_size is None):
+        raise UsageError("give --bitrate or --target-size")
+    target = _check_paths(source, target, None, force)
+    limit = None if target_size is None else parse_size(target_size)
+    header, size = verbs.truncate(source, target, bitrate, limit, force)
+    _say(f"{target}: {console.describe_size(header, size)}, {console.describe_seconds(header.seconds or 0)}", target)
+
+
+@app.command(epilog=EXIT_CODES)
+def join(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="IN... OUT", help=".grit files of one model, rate and number of channels.")
+    ],
+    force: _Force = False,
+) -> None:
+    """Put .grit files one after the other, without decoding them."""
+    from gritcodec import verbs
+
+    if len(paths) < 2:
+        raise UsageError("join needs files to read and one to write")
+    *sources, target = paths
+    for source in sources:
+        _check_paths(source, target, None, force)
+    header, size = verbs.join(sources, target, force)
+    _say(f"{target}: {console.describe_size(header, size)}, {console.describe_seconds(header.seconds or 0)}", target)
+
+
+@app.command(epilog=EXIT_CODES)
 def info(
     source: _Grit,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    strict: _Strict = False,
 ) -> None:
-    """Check a .grit file and say what is in it."""
-    from gritcodec import bitstream, files, model_store
+    """Check a .grit file and say what is in it and what it costs."""
+    import json
 
-    data = files.read_bytes(source)
-    header, payload = bitstream.parse(data)
-    models = {model_store.fingerprint(model_store.resolve(name)): name for name in model_store.available()}
-    facts: dict[str, Any] = {
-        "file": str(source),
-        "bytes": len(data),
-        "format_version": bitstream.VERSION,
-        "model": models.get(header.fingerprint),
-        "fingerprint": header.fingerprint.hex(),
-        "sample_rate": header.sample_rate,
-        "channels": header.channels,
-        "samples": header.num_samples,
-        "seconds": round(header.seconds, 6),
-        "stages": header.stages,
-        "frames": header.frames,
-        "code_bits": header.code_bits,
-        "payload_bytes": len(payload),
-        "overhead_bytes": len(data) - len(payload),
-        "kbps": _kbps(header, len(data)),
-        "ratio": _ratio(header, len(data)),
-    }
+    from gritcodec import verbs
+
+    facts = verbs.info(source, strict)
     if as_json:
-        print(json.dumps(facts, indent=2))
-        return
-    for name, value in facts.items():
-        shown = "unknown" if value is None else f"{value:,}" if isinstance(value, int) else value
-        print(f"{name.replace('_', ' '):<16}{shown}")
+        print(json.dumps(facts, indent=2, ensure_ascii=False))
+    else:
+        for name, value in facts.items():
+            print(f"{name.replace('_', ' '):<18}{verbs.show(value)}")
+    for line in facts["damage"]:
+        console.note(f"{source}: {line}")
+    if facts["damage"]:
+        raise typer.Exit(DAMAGED)
 
 
 @app.command()
@@ -173,15 +248,16 @@ def roundtrip(
     times.append(time.perf_counter())
     decoded = codec.decompress(data)[0].numpy()
     times.append(time.perf_counter())
-    header, _ = bitstream.parse(data)
-    print(f"{'input':<11}{source}: {_seconds(header)}, {header.channels} x {rate:,} Hz")
-    print(f"{'compressed':<11}{_size(header, len(data))}")
-    print(f"{'encode':<11}{_speed(header.seconds, times[1] - times[0])}")
-    print(f"{'decode':<11}{_speed(header.seconds, times[2] - times[1])}", flush=True)
+    header, _ = bitstream.parse_header(data)
+    seconds = header.seconds or 0.0
+    print(f"{'input':<11}{source}: {console.describe_seconds(seconds)}, {header.channels} x {rate:,} Hz")
+    print(f"{'compressed':<11}{console.describe_size(header, len(data))}")
+    print(f"{'encode':<11}{console.describe_speed(seconds, times[1] - times[0])}")
+    print(f"{'decode':<11}{console.describe_speed(seconds, times[2] - times[1])}", flush=True)
     if target is not None:
         audio.write(target, decoded, rate, force)
         print(f"{'output':<11}{target}")
-    _print_quality(waveform, decoded.clip(-1, 1), rate)
+    console.print_quality(waveform, decoded.clip(-1, 1), rate)
 
 
 @app.command()
@@ -219,93 +295,44 @@ def train(
     print(folder)
 
 
+def _split(paths: Sequence[Path]) -> tuple[list[Path], Path | None]:
+    """Return inputs and output, as cp takes them: the last of several paths is the output."""
+    return ([paths[0]], None) if len(paths) == 1 else (list(paths[:-1]), paths[-1])
+
+
+def _raw(name: str | None, rate: int | None, channels: int) -> "RawFormat | None":
+    if name is None:
+        if rate is not None or channels != 1:
+            raise UsageError("--rate and --channels describe raw input: give --raw too")
+        return None
+    from gritcodec.pipes import RawFormat
+
+    return RawFormat(name, rate, channels)
+
+
 def _check_paths(source: Path, target: Path | None, ending: str | None, force: bool) -> Any:
     """Return the output, after the checks that need no model: a typing slip should not cost seconds."""
     from gritcodec import files
 
-    files.require_file(source)
+    if source != _PIPE:
+        files.require_file(source)
     if target is None and ending is not None:
-        target = source.with_suffix(ending)
-    if target is not None:
+        target = _PIPE if source == _PIPE else source.with_suffix(ending)
+    if target is not None and target != _PIPE:
         files.require_distinct(source, target)
         files.check_output(target, force)
     return target
+
+
+def _say(text: str, target: Path) -> None:
+    """Print a result: on stderr where stdout carries the output."""
+    print(text, file=sys.stderr if target == _PIPE else sys.stdout)
 
 
 def _load(model: str | Path) -> "Codec":
     from gritcodec.codec import load
 
     return load(model)
-
-
-def _kbps(header: "Header", size: int) -> float | None:
-    return round(8 * size / header.seconds / 1000, 3) if header.num_samples else None
-
-
-def _ratio(header: "Header", size: int) -> float:
-    return round(2 * header.channels * header.num_samples / size, 1)
-
-
-def _size(header: "Header", size: int) -> str:
-    rate = f"{_kbps(header, size):.2f} kbps, " if header.num_samples else ""
-    return f"{size:,} bytes, {rate}{_ratio(header, size):g} times smaller than 16-bit PCM"
-
-
-def _seconds(header: "Header") -> str:
-    return f"{header.seconds:.2f} s of audio"
-
-
-def _speed(seconds: float, took: float) -> str:
-    return f"in {took:.2f} s ({seconds / max(took, 1e-9):.0f} times real time)"
-
-
-def _print_quality(reference: Any, degraded: Any, rate: int) -> None:
-    from importlib.util import find_spec
-
-    if find_spec("pesq") is None or find_spec("pystoi") is None:
-        print("PESQ-WB and STOI: pip install 'gritcodec[evaluate]' to measure them")
-        return
-    from gritcodec.evaluate import metrics
-
-    measures = (("PESQ-WB", metrics.pesq_wb), ("STOI", metrics.stoi), ("ESTOI", metrics.estoi))
-    for name, measure in measures:
-        try:
-            print(f"{name:<11}{measure(reference, degraded, rate):.3f}")
-        except AudioError as error:
-            print(f"{name:<11}- ({error})")
-
-
-@contextmanager
-def _progress(verb: str) -> Iterator["Progress"]:
-    """Give a callback that shows a bar on a terminal for long audio, and a line now and then elsewhere."""
-    began = last = time.perf_counter()
-    bar: Any = None
-    task: Any = None
-
-    def show(done: float, total: float | None) -> None:
-        nonlocal bar, task, last
-        now = time.perf_counter()
-        speed = f"{done / max(now - began, 1e-9):.0f} times real time"
-        if sys.stderr.isatty():
-            if bar is None and (total is None or total > _LONG_SECONDS):
-                from rich.console import Console
-                from rich.progress import Progress
-
-                bar = Progress(console=Console(stderr=True), transient=True)
-                bar.start()
-                task = bar.add_task(verb, total=total)
-            if bar is not None:
-                bar.update(task, completed=done, description=f"{verb}, {speed}")
-        elif now - last > _LINE_SECONDS:
-            last = now
-            of = f" of {total:,.0f}" if total is not None else ""
-            print(f"gritcodec: {verb}: {done:,.0f}{of} s, {speed}", file=sys.stderr, flush=True)
-
-    try:
-        yield show
-    finally:
-        if bar is not None:
-            bar.stop()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -315,9 +342,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; None takes them from the process.
 
     Returns:
-        The exit code: 0, 2 for bad use, 1 for bad input and other errors, 130 when interrupted.
+        The exit code, see `console.EXIT_CODES`.
     """
-    _open_standard_streams()
+    console.open_standard_streams()
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         # So that `finally` removes temporary files when the process is asked to end.
         signal.signal(number, lambda received, _: sys.exit(128 + received))
@@ -331,7 +358,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             import traceback
 
             traceback.print_exc()
-        return _report(error)
+        return console.report(error)
     except KeyboardInterrupt:
         print("gritcodec: interrupted", file=sys.stderr)
         return 130
@@ -348,43 +375,3 @@ def _run(arguments: list[str]) -> int:
     finally:
         sys.stdout.flush()
     return 0
-
-
-def _report(error: Exception) -> int:
-    """Print one line about an error and return the exit code."""
-    if isinstance(error, BrokenPipeError):
-        # Whoever read our output has left. Python flushes stdout once more at its end: let that go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 141
-    # The parser's errors come from click, or from the copy of it inside typer: known by what they can do.
-    parser_message = getattr(error, "format_message", None)
-    if isinstance(error, GritcodecError):
-        code, message = error.exit_code, str(error)
-    elif callable(parser_message):
-        context = getattr(error, "ctx", None)
-        hint = f" (see {context.command_path} --help)" if context is not None else ""
-        code, message = 2, f"{parser_message()}{hint}"
-    elif isinstance(error, MemoryError):
-        code, message = 1, "not enough memory"
-    elif isinstance(error, OSError):
-        code, message = 1, f"{error.filename or 'input or output'}: {error.strerror or error}"
-    else:
-        code, message = 1, f"this is a bug: {type(error).__name__}: {error} (--debug shows where)"
-    print("gritcodec: error:", " ".join(message.split()), file=sys.stderr)
-    return code
-
-
-def _open_standard_streams() -> None:
-    """Point closed standard streams at nothing: the next file opened would take their number and output."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, os.fdopen(number, "w"))
-        elif hasattr(stream, "reconfigure"):
-            # File names need not be valid text.
-            stream.reconfigure(errors="backslashreplace")

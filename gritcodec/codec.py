@@ -5,29 +5,30 @@ data = codec.compress(waveform, sample_rate, bitrate=3.0)
 waveform, sample_rate = codec.decompress(data)
 """
 
+import io
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gritcodec import audio, bitstream, files, model_store
+from gritcodec import audio, bitstream, files, model_store, transfer
 from gritcodec.audio import Waveform
-from gritcodec.bitstream import Header
+from gritcodec.bitstream import Body, Header, Reader
 from gritcodec.errors import CorruptFileError, UsageError, WrongModelError
 from gritcodec.files import PathLike
+from gritcodec.playback import Playback, Span
 from gritcodec.stream import CHUNK_FRAMES, ChunkDecoder, ChunkEncoder, CodeArray, frames_for
+from gritcodec.transfer import Progress
 
 DEFAULT_MODEL = "speech-16k"
 DEFAULT_BITRATE = 3.0
 
-# Called with the seconds of audio done so far and, where they are known, of the whole signal.
-Progress = Callable[[float, float | None], None]
+Tags = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,23 +58,6 @@ def load(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> "Codec":
         ConfigError: its configuration is not valid.
     """
     return Codec(model_store.load(model_store.resolve(name_or_path)))
-
-
-def find_model(header: Header) -> Path:
-    """Return the folder of the shipped model that made a file.
-
-    Raises:
-        WrongModelError: none of the shipped models did.
-    """
-    names = model_store.available()
-    for name in names:
-        folder = model_store.resolve(name)
-        if model_store.fingerprint(folder) == header.fingerprint:
-            return folder
-    raise WrongModelError(
-        f"the file was made with model {header.fingerprint.hex()}, which is none of the shipped ones "
-        f"({', '.join(names) or 'there are none'}): name its folder with --model"
-    )
 
 
 class Codec:
@@ -159,10 +143,10 @@ class Codec:
             UsageError: wrong shape, type, rate or bitrate.
             AudioError: NaN, infinite or absurdly large samples.
         """
-        samples = _as_waveform(waveform, sample_rate)
+        samples = audio.as_waveform(_as_array(waveform), sample_rate)
         stages = self.stages_for(bitrate)
         encoder = ChunkEncoder(self._network, sample_rate, samples.shape[0], stages)
-        chunks = list(_encoded(encoder, _blocks(samples, sample_rate)))
+        chunks = list(_encoded(encoder, audio.in_blocks(samples, sample_rate)))
         empty = np.zeros((samples.shape[0], stages, 0), dtype=np.uint16)
         indices = np.concatenate([empty, *chunks], axis=2).astype(np.int64)
         return Codes(torch.from_numpy(indices), sample_rate, samples.shape[1])
@@ -180,27 +164,111 @@ class Codec:
         self._check_codes(indices, codes)
         return self._decode(indices, codes.sample_rate, codes.num_samples)
 
-    def compress(self, waveform: Tensor | NDArray, sample_rate: int, bitrate: float | None = None) -> bytes:
-        """Return the bytes of a .grit file; arguments and errors as in `encode`."""
-        codes = self.encode(waveform, sample_rate, bitrate)
-        channels, stages, _ = codes.indices.shape
-        header = self._header(sample_rate, channels, codes.num_samples, stages)
-        return bitstream.pack(header, codes.indices.numpy())
+    def compress(
+        self, waveform: Tensor | NDArray, sample_rate: int, bitrate: float | None = None, tags: Tags = ()
+    ) -> bytes:
+        """Code a waveform into the bytes of a .grit file.
 
-    def decompress(self, data: bytes) -> tuple[Tensor, int]:
+        Args:
+            waveform: as in `encode`.
+            sample_rate: Hz, 1 to 768000.
+            bitrate: kbps a channel that the file may cost, overhead included; recordings of less than 10 s
+                keep all stages of their bitrate instead, and none has less than one stage.
+            tags: (name, value) pairs of text for the header.
+
+        Raises:
+            UsageError: wrong shape, type, rate or bitrate.
+            AudioError: NaN, infinite or absurdly large samples.
+        """
+        samples = audio.as_waveform(_as_array(waveform), sample_rate)
+        return self.compress_blocks(
+            audio.in_blocks(samples, sample_rate), sample_rate, samples.shape[0], bitrate, tags=tags
+        )
+
+    def compress_blocks(
+        self,
+        blocks: Iterable[Waveform],
+        sample_rate: int,
+        channels: int,
+        bitrate: float | None = None,
+        size_limit: int | None = None,
+        tags: Tags = (),
+    ) -> bytes:
+        """Code a waveform that comes in blocks; memory grows with the result, not with the audio.
+
+        Args:
+            blocks: float32 [channels, samples] each.
+            sample_rate: Hz, 1 to 768000.
+            channels: 1 to 255.
+            bitrate: as in `compress`.
+            size_limit: bytes that the file may have; instead of a bitrate.
+            tags: as in `compress`.
+
+        Raises:
+            UsageError: no such bitrate, or one stage alone takes more than `size_limit`.
+        """
+        every = len(self.bitrates)
+        kbps = self._kbps(bitrate)
+        header = self._header(sample_rate, channels, 0, every, tags)
+        most = min(bitstream.needed_stages(header, kbps, short=False), every) if size_limit is None else every
+        encoder = ChunkEncoder(self._network, sample_rate, channels, most)
+        coding = bitstream.coding_for(header)
+        bodies = [Body(c.shape[1], c.shape[2], coding.pack(c)) for c in _encoded(encoder, blocks)]
+        header = self._header(sample_rate, channels, encoder.num_samples, every, tags)
+        return bitstream.assemble_within(header, bodies, None if size_limit is not None else kbps, size_limit)
+
+    def compress_live(
+        self,
+        blocks: Iterable[Waveform],
+        sample_rate: int,
+        channels: int,
+        bitrate: float | None = None,
+        tags: Tags = (),
+    ) -> Iterator[bytes]:
+        """Code a waveform while it comes; each piece of the file is given out as soon as it is known.
+
+        Arguments and errors as in `compress_blocks`; the bitrate is the largest of `bitrates` not above the one
+        asked for, and the file is within it at every moment from 10 s on.
+        """
+        stages = self.stages_for(bitrate)
+        header = self._header(sample_rate, channels, None, stages, tags)
+        encoder = ChunkEncoder(self._network, sample_rate, channels, stages)
+        coding = bitstream.coding_for(header)
+        writer = bitstream.LiveWriter(header)
+        yield writer.begin()
+        for chunk in _encoded(encoder, blocks):
+            yield writer.add(Body(stages, chunk.shape[2], coding.pack(chunk)))
+        yield writer.finish(encoder.num_samples)
+
+    def decompress(self, data: bytes, strict: bool = True) -> tuple[Tensor, int]:
         """Decode the bytes of a .grit file.
+
+        Args:
+            data: the whole file.
+            strict: whether damage is an error; otherwise lost parts fade to silence, and a file that is cut
+                gives what is there. `play` also tells what was wrong.
 
         Returns:
             float32 [channels, samples], and the sample rate in Hz, both as they were before compression.
 
         Raises:
-            FormatError: not a .grit file, of an unknown version, cut short or damaged.
+            FormatError: not a .grit file, of an unknown version or, with `strict`, damaged.
             WrongModelError: made with another model.
         """
-        header, payload = bitstream.parse(data)
-        self._check_header(header)
-        codes = bitstream.unpack_codes(payload, header.channels, header.stages, header.frames, header.code_bits)
-        return self._decode(codes, header.sample_rate, header.num_samples), header.sample_rate
+        playback = self.play(Reader(io.BytesIO(data), strict))
+        empty = np.zeros((playback.channels, 0), dtype=np.float32)
+        return torch.from_numpy(np.concatenate([empty, *playback.blocks()], axis=1)), playback.sample_rate
+
+    def play(self, reader: Reader, span: Span | None = None) -> Playback:
+        """Prepare to decode a .grit stream, or a part of it, block by block.
+
+        Raises:
+            WrongModelError: made with another model.
+            CorruptFileError: the header contradicts the model.
+            UsageError: the recording ends before the span begins.
+        """
+        self._check_header(reader.header)
+        return Playback(self._network, reader, span)
 
     def compress_file(
         self,
@@ -210,12 +278,12 @@ class Codec:
         overwrite: bool = False,
         progress: Progress | None = None,
     ) -> Header:
-        """Compress an audio file into a .grit file; memory grows with the result, not with the audio.
+        """Compress an audio file into a .grit file; see `transfer.compress` for pipes and more choices.
 
         Args:
             source: a file that libsndfile reads.
             target: appears when it is whole, and only then.
-            bitrate: kbps a channel, see `stages_for`.
+            bitrate: as in `compress`.
             overwrite: whether `target` may be replaced.
             progress: called as the work goes on.
 
@@ -227,26 +295,12 @@ class Codec:
             AudioError: the audio cannot be read.
             OutputError: the file cannot be written.
         """
-        stages = self.stages_for(bitrate)
-        files.require_distinct(source, target)
-        with audio.AudioReader(source) as reader, files.atomic_output(target, overwrite) as temporary:
-            encoder = ChunkEncoder(self._network, reader.sample_rate, reader.channels, stages)
-            pieces = []
-            for chunk in _encoded(encoder, reader.blocks()):
-                pieces.append(bitstream.pack_codes(chunk, self._code_bits))
-                if progress:
-                    progress(encoder.num_samples / reader.sample_rate, reader.expected_seconds)
-            header = self._header(reader.sample_rate, reader.channels, encoder.num_samples, stages)
-            with files.system_errors(target):
-                temporary.write_bytes(bitstream.assemble(header, b"".join(pieces)))
-        return header
+        return transfer.compress(self, source, target, bitrate, overwrite=overwrite, progress=progress).header
 
     def decompress_file(
         self, source: PathLike, target: PathLike, overwrite: bool = False, progress: Progress | None = None
     ) -> Header:
-        """Decompress a .grit file into 16-bit wav or flac, by the ending of `target`.
-
-        Memory does not grow with the audio, only with the .grit file.
+        """Decompress a sound .grit file into 16-bit wav or flac, by the ending of `target`; see `transfer.decompress`.
 
         Returns:
             The header of the file read.
@@ -258,20 +312,8 @@ class Codec:
             OutputError: the file cannot be written.
         """
         files.require_distinct(source, target)
-        header, payload = bitstream.parse(files.read_bytes(source))
-        self._check_header(header)
-        rate, channels, num_samples = header.sample_rate, header.channels, header.num_samples
-        decoder = ChunkDecoder(self._network, rate, channels, num_samples)
-        done = 0
-        with audio.open_writer(target, rate, channels, num_samples, overwrite) as writer:
-            for chunk in _unpacked(header, payload):
-                block = decoder.push(chunk)
-                writer.write(block)
-                done += block.shape[1]
-                if progress:
-                    progress(done / rate, header.seconds)
-            writer.write(decoder.finish())
-        return header
+        with transfer.open_grit(source, strict=True) as reader:
+            return transfer.decompress(self, reader, target, overwrite=overwrite, progress=progress).header
 
     def _decode(self, codes: NDArray[np.integer], sample_rate: int, num_samples: int) -> Tensor:
         decoder = ChunkDecoder(self._network, sample_rate, codes.shape[0], num_samples)
@@ -279,10 +321,22 @@ class Codec:
         blocks = [decoder.push(codes[:, :, start : start + CHUNK_FRAMES]) for start in starts]
         return torch.from_numpy(np.concatenate([*blocks, decoder.finish()], axis=1))
 
-    def _header(self, sample_rate: int, channels: int, num_samples: int, stages: int) -> Header:
-        frames = frames_for(self._network, num_samples, sample_rate)
-        fingerprint = self._model.fingerprint
-        return Header(fingerprint, sample_rate, channels, num_samples, stages, frames, self._code_bits)
+    def _kbps(self, bitrate: float | None) -> float:
+        stages = self.stages_for(bitrate)
+        return self.bitrates[stages - 1] if bitrate is None else min(bitrate, self.bitrates[-1])
+
+    def _header(self, sample_rate: int, channels: int, num_samples: int | None, stages: int, tags: Tags = ()) -> Header:
+        return Header(
+            self._model.fingerprint,
+            sample_rate,
+            channels,
+            num_samples,
+            stages,
+            self._code_bits,
+            CHUNK_FRAMES,
+            round(100 * self.frame_rate),
+            tags=tuple(tags),
+        )
 
     def _check_header(self, header: Header) -> None:
         """Refuse a file of another model, and one whose numbers contradict this model."""
@@ -290,12 +344,11 @@ class Codec:
             raise WrongModelError(
                 f"the file was made with model {header.fingerprint.hex()}, and this is {self.name} ({self.fingerprint})"
             )
-        expected = self._header(header.sample_rate, header.channels, header.num_samples, header.stages)
-        if header != expected or header.stages > len(self.bitrates):
+        wanted = self._code_bits, round(100 * self.frame_rate)
+        if (header.code_bits, header.frame_rate) != wanted or header.stages > len(self.bitrates):
             raise CorruptFileError(
-                "the header contradicts the model: "
-                f"{header.num_samples:,} samples at {header.sample_rate:,} Hz in {header.frames:,} frames "
-                f"of {header.stages} codes of {header.code_bits} bits"
+                f"the file contradicts the model: {header.stages} stages of codes of {header.code_bits} bits, "
+                f"{header.frame_rate / 100:g} frames a second"
             )
 
     def _check_codes(self, indices: NDArray[np.integer], codes: Codes) -> None:
@@ -322,37 +375,5 @@ def _encoded(encoder: ChunkEncoder, blocks: Iterable[Waveform]) -> Iterator[Code
     yield from encoder.finish()
 
 
-def _blocks(samples: Waveform, sample_rate: int) -> Iterator[Waveform]:
-    step = audio.block_samples(sample_rate)
-    for start in range(0, samples.shape[1], step):
-        yield samples[:, start : start + step]
-
-
-def _unpacked(header: Header, payload: memoryview) -> Iterator[CodeArray]:
-    """Unpack a payload one chunk at a time."""
-    shape = header.channels, header.stages
-    chunk_bytes = bitstream.payload_bytes(*shape, CHUNK_FRAMES, header.code_bits)
-    for number, start in enumerate(range(0, header.frames, CHUNK_FRAMES)):
-        piece = payload[number * chunk_bytes : (number + 1) * chunk_bytes]
-        yield bitstream.unpack_codes(piece, *shape, min(CHUNK_FRAMES, header.frames - start), header.code_bits)
-
-
-def _as_waveform(waveform: Tensor | NDArray, sample_rate: int) -> Waveform:
-    """Check what the caller gave and return float32 [channels, samples]."""
-    array = waveform.numpy(force=True) if isinstance(waveform, Tensor) else np.asarray(waveform)
-    if array.ndim != 2:
-        raise UsageError(f"a waveform must be [channels, samples], not of shape {array.shape}")
-    if array.dtype.kind != "f":
-        raise UsageError(f"a waveform must be floating point within -1 to 1, not {array.dtype}")
-    if not 1 <= array.shape[0] <= bitstream.MAX_CHANNELS:
-        raise UsageError(
-            f"a waveform must be [channels, samples] with 1 to {bitstream.MAX_CHANNELS} channels, "
-            f"not of shape {array.shape}"
-        )
-    if not 1 <= sample_rate <= bitstream.MAX_SAMPLE_RATE:
-        raise UsageError(f"the sample rate must be 1 to {bitstream.MAX_SAMPLE_RATE:,} Hz, not {sample_rate}")
-    # Overflow becomes infinite, which is refused in the next line with a clear message.
-    with np.errstate(over="ignore"):
-        samples = array.astype(np.float32, copy=False)
-    audio.require_sound(samples, sample_rate)
-    return samples
+def _as_array(waveform: Tensor | NDArray) -> NDArray:
+    return waveform.numpy(force=True) if isinstance(waveform, Tensor) else np.asarray(waveform)

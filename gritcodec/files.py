@@ -3,13 +3,28 @@
 import errno
 import os
 import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
+from typing import BinaryIO
 
 from gritcodec.errors import FormatError, OutputError, UsageError
 
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:
+    # Windows: temporary files of killed processes stay there.
+    fcntl = None
+
 PathLike = str | os.PathLike[str]
+
+
+_PREFIX, _ENDING = ".gritcodec-", ".part"
+# A file so young may be one that its writer has yet to lock.
+_STALE_SECONDS = 60.0
 
 
 def require_file(path: PathLike) -> None:
@@ -33,6 +48,18 @@ def read_bytes(path: PathLike) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise FormatError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def open_bytes(path: PathLike) -> Iterator[BinaryIO]:
+    """Open a file for reading; errors as in `read_bytes`."""
+    require_file(path)
+    with ExitStack() as stack:
+        try:
+            stream = stack.enter_context(open(path, "rb"))
+        except OSError as error:
+            raise FormatError(f"cannot read {path}: {error.strerror or error}") from error
+        yield stream
 
 
 def check_output(path: PathLike, overwrite: bool) -> Path:
@@ -73,10 +100,13 @@ def atomic_output(path: PathLike, overwrite: bool = True) -> Iterator[Path]:
         OutputError: the system refuses to create, sync or rename the file.
     """
     target = check_output(path, overwrite)
-    temporary = target.with_name(f".gritcodec-{secrets.token_hex(6)}.part")
+    temporary = target.with_name(f"{_PREFIX}{secrets.token_hex(6)}{_ENDING}")
+    _remove_stale(target.parent)
+    lock: int | None = None
     try:
         with system_errors(path):
-            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+            lock = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            _try_lock(lock)
         yield temporary
         with system_errors(path):
             _sync(temporary)
@@ -85,6 +115,8 @@ def atomic_output(path: PathLike, overwrite: bool = True) -> Iterator[Path]:
             _sync(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+        if lock is not None:
+            os.close(lock)
 
 
 def write_bytes(path: PathLike, data: bytes, overwrite: bool = True) -> None:
@@ -100,6 +132,32 @@ def system_errors(path: PathLike) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _remove_stale(folder: Path) -> None:
+    """Remove temporary files whose writer was killed: old ones that no process has locked."""
+    if fcntl is None:
+        return
+    for part in folder.glob(f"{_PREFIX}*{_ENDING}"):
+        # Another process may remove it first, or it may belong to somebody else.
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > _STALE_SECONDS:
+                handle = os.open(part, os.O_RDWR)
+                try:
+                    if _try_lock(handle):
+                        part.unlink()
+                finally:
+                    os.close(handle)
+
+
+def _try_lock(handle: int) -> bool:
+    """Lock an open file until it is closed; False where another process has it, or files cannot be locked."""
+    try:
+        if fcntl is not None:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return fcntl is not None
 
 
 def _sync(path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gritcodec import config as configuration
-from gritcodec.errors import ModelError
+from gritcodec.errors import ModelError, WrongModelError
 
 if TYPE_CHECKING:
     from gritcodec.nn.autoencoder import Autoencoder
@@ -68,6 +68,22 @@ def fingerprint(folder: Path) -> bytes:
     """First 8 bytes of the SHA-256 of the folder's weights file."""
     with open(folder / WEIGHTS, "rb") as file:
         return hashlib.file_digest(file, "sha256").digest()[:FINGERPRINT_BYTES]
+
+
+def find(wanted: bytes) -> Path:
+    """Return the folder of the shipped model with a fingerprint.
+
+    Raises:
+        WrongModelError: none of the shipped models has it.
+    """
+    names = available()
+    for name in names:
+        if fingerprint(resolve(name)) == wanted:
+            return resolve(name)
+    raise WrongModelError(
+        f"the file was made with model {wanted.hex()}, which is none of the shipped ones "
+        f"({', '.join(names) or 'there are none'}): name its folder with --model"
+    )
 
 
 def load(folder: Path) -> LoadedModel:

@@ -1,7 +1,8 @@
 """Waveforms <-> codes of one signal, chunk by chunk: flat memory in the network whatever the length.
 
-Chunks have a fixed number of frames, counted from the beginning of the signal, and the network's streaming
-state goes from each to the next; so the result does not depend on how the caller cuts the signal into blocks.
+Chunks are the packets of a file: they have a fixed number of frames, counted from the beginning of the signal,
+and the network's streaming state goes from each to the next; so the result does not depend on how the caller
+cuts the signal into blocks.
 """
 
 import numpy as np
@@ -12,10 +13,15 @@ from gritcodec.audio import Resampler, Waveform
 from gritcodec.bitstream import PACKET_FRAMES
 from gritcodec.nn.autoencoder import Autoencoder
 
-# About ten seconds, and whole packets, so that the packed bytes of chunks can be joined.
-CHUNK_FRAMES = 8 * PACKET_FRAMES
+# A packet: a live stream is late by no more, and decoding can begin at any of them with equal values.
+CHUNK_FRAMES = PACKET_FRAMES
 # Many channels go through the network in groups: memory stays bounded for 255 of them.
 _CHANNELS_AT_ONCE = 8
+# A lost packet repeats the last frame and fades within so many hops; what follows it fades in within a part of one.
+_FADE_HOPS = 3
+_RETURN_PARTS = 4
+# Samples, at the lower of the two rates, after which a resampler has forgotten where it began.
+_RESAMPLER_MEMORY = 1024
 
 CodeArray = NDArray[np.uint16]
 
@@ -82,19 +88,47 @@ class ChunkEncoder:
         return np.concatenate(parts)
 
 
+def samples_in(network: Autoencoder, frames: int, sample_rate: int) -> int:
+    """Return the samples at `sample_rate` Hz that so many frames hold for sure, the decoder's delay taken off."""
+    config = network.config
+    return max(frames * config.hop_length - network.delay, 0) * sample_rate // config.sample_rate
+
+
+def warmup_frames(network: Autoencoder, sample_rate: int) -> int:
+    """Return how many frames before a sample its value at `sample_rate` Hz depends on; a few more, to be sure."""
+    config = network.config
+    coarse = 3 + config.decoder_coarse_blocks * (config.kernel - 1)
+    fine = config.decoder_fine_blocks * (config.kernel - 1) + config.window // config.fine_hop
+    # Eight frames more than the decoder's levels need: room for its head.
+    frames = coarse + -(-fine * config.fine_hop // config.hop_length) + 8
+    if sample_rate != config.sample_rate:
+        memory = _RESAMPLER_MEMORY * config.sample_rate / min(sample_rate, config.sample_rate)
+        frames += int(memory // config.hop_length) + 1
+    return frames
+
+
 class ChunkDecoder:
     """Chunks of codes in, blocks of samples at the original rate out."""
 
-    def __init__(self, network: Autoencoder, sample_rate: int, channels: int, num_samples: int) -> None:
-        """Begin a signal of `channels` channels, `num_samples` samples each at `sample_rate` Hz."""
+    def __init__(self, network: Autoencoder, sample_rate: int, channels: int, num_samples: int | None) -> None:
+        """Begin a signal of `channels` channels, `num_samples` samples each at `sample_rate` Hz.
+
+        With None for `num_samples` one frame is held back until `finish` tells.
+        """
         model_rate = network.config.sample_rate
         self._network = network
+        self._rates = sample_rate, model_rate
         self._resampler = Resampler(model_rate, sample_rate, channels)
         self._late = network.delay
-        self._wanted = model_samples(num_samples, sample_rate, model_rate)
-        self._num_samples = num_samples
-        self._left = num_samples
+        self._known = num_samples is not None
+        self._wanted = model_samples(num_samples or 0, sample_rate, model_rate)
+        self._left = num_samples or 0
+        self._held = np.zeros((channels, 0), dtype=np.float32)
+        self._given = self._fed = 0
         self._groups = [(group, network.initial_state()) for group in _channel_groups(channels)]
+        self._last: NDArray[np.integer] = np.zeros((channels, 1, 1), dtype=np.uint16)
+        self._silent = False
+        self._began = False
 
     def push(self, codes: NDArray[np.integer]) -> Waveform:
         """Feed [channels, stages, frames]; return what is ready, float32 [channels, samples].
@@ -102,19 +136,61 @@ class ChunkDecoder:
         Every chunk but the last should have `CHUNK_FRAMES` frames, for values that are equal to the last bit.
         """
         samples = self._decode(codes)
+        if self._silent:
+            count = min(self._network.config.hop_length // _RETURN_PARTS, samples.shape[1])
+            samples[:, :count] *= np.linspace(0, 1, count, dtype=np.float32)
+        self._last, self._silent, self._began = codes[:, :, -1:], False, True
+        return self._take(samples)
+
+    def conceal(self, frames: int) -> Waveform:
+        """Stand in for so many lost frames: the last one again, fading; silence from there on."""
+        if not frames:
+            return np.zeros((self._held.shape[0], 0), dtype=np.float32)
+        samples = self._decode(np.repeat(self._last, frames, axis=2))
+        count = 0 if self._silent or not self._began else _FADE_HOPS * self._network.config.hop_length
+        count = min(count, samples.shape[1])
+        samples[:, :count] *= np.linspace(1, 0, count, dtype=np.float32)
+        samples[:, count:] = 0
+        self._silent = True
+        return self._take(samples)
+
+    def finish(self, num_samples: int | None = None) -> Waveform:
+        """Return the rest, [channels, samples].
+
+        Args:
+            num_samples: the length of the signal where it was not known at the beginning, or where it ended
+                early; None: as was said at the beginning.
+        """
+        if num_samples is not None:
+            self._wanted = max(model_samples(num_samples, *self._rates) - self._fed, 0)
+            self._left, self._known = max(num_samples - self._given, 0), True
+        rest = self._give(self._resampler.push(self._certain(np.zeros_like(self._held[:, :0]))))
+        total = self._given + self._left
+        return np.concatenate([rest, self._give(self._resampler.finish(total))], axis=1)
+
+    def _take(self, samples: Waveform) -> Waveform:
         dropped = min(self._late, samples.shape[1])
         self._late -= dropped
-        samples = samples[:, dropped:][:, : self._wanted]
-        self._wanted -= samples.shape[1]
-        return self._give(self._resampler.push(samples))
+        return self._give(self._resampler.push(self._certain(samples[:, dropped:])))
 
-    def finish(self) -> Waveform:
-        """Return the rest, [channels, samples], so that all blocks together have the original's length."""
-        return self._give(self._resampler.finish(self._num_samples))
+    def _certain(self, samples: Waveform) -> Waveform:
+        """Return the samples that belong to the signal for sure; hold the others back."""
+        if self._known:
+            samples = np.concatenate([self._held, samples], axis=1)[:, : self._wanted]
+            self._held = self._held[:, :0]
+            self._wanted -= samples.shape[1]
+        else:
+            samples = np.concatenate([self._held, samples], axis=1)
+            certain = max(samples.shape[1] - self._network.config.hop_length, 0)
+            samples, self._held = samples[:, :certain], samples[:, certain:]
+        self._fed += samples.shape[1]
+        return samples
 
     def _give(self, samples: Waveform) -> Waveform:
-        samples = samples[:, : self._left]
-        self._left -= samples.shape[1]
+        if self._known:
+            samples = samples[:, : self._left]
+            self._left -= samples.shape[1]
+        self._given += samples.shape[1]
         return samples
 
     @torch.inference_mode()

@@ -1,7 +1,8 @@
-"""The .grit format: round trips, a reader written from docs/bitstream.md alone, damaged and hostile bytes."""
+"""The .grit format: round trips, a reader written from docs/bitstream.md alone, budgets, truncating and joining."""
 
+import io
 import tracemalloc
-import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,65 +10,131 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gritcodec import bitstream
-from gritcodec.bitstream import Header
+from gritcodec.bitstream import Body, Header, varint
+from gritcodec.bitstream.crc import crc32c, extend, last_word
+from gritcodec.bitstream.header import repair_header
 from gritcodec.errors import CorruptFileError, FormatError, UnsupportedVersionError, UsageError
 
 FINGERPRINT = bytes.fromhex("0123456789abcdef")
 
 
-def make(channels=1, stages=3, frames=70, bits=10, rate=16000, samples=None, seed=0):
+def make(channels=1, stages=3, frames=70, bits=10, rate=16000, samples=None, seed=0, kbps=None, **fields):
+    """Return header, codes [channels, stages, frames] and the file with all stages, or within a bitrate."""
     codes = np.random.default_rng(seed).integers(0, 1 << bits, (channels, stages, frames))
-    samples = frames * 320 if samples is None else samples
-    header = Header(FINGERPRINT, rate, channels, samples, stages, frames, bits)
-    return header, codes, bitstream.pack(header, codes)
+    header = Header(FINGERPRINT, rate, channels, frames * 320 if samples is None else samples, stages, bits, **fields)
+    bodies = list(pack(header, codes))
+    data = bitstream.assemble(header, bodies) if kbps is None else bitstream.assemble_within(header, bodies, kbps)
+    return header, codes, data
 
 
-def varint(value):
-    out = b""
-    while value > 127:
-        out, value = out + bytes([value & 127 | 128]), value >> 7
-    return out + bytes([value])
+def pack(header, codes):
+    coding = bitstream.coding_for(header)
+    for start in range(0, codes.shape[2], header.packet_frames):
+        part = codes[:, :, start : start + header.packet_frames]
+        yield Body(part.shape[1], part.shape[2], coding.pack(part))
 
 
-def forge(rate=16000, channels=1, samples=320, frames=1, stages=1, bits=10, payload=b"\0\0", version=1):
-    """A file with honest checksums and whatever claims."""
-    head = b"GRIT" + bytes([version]) + FINGERPRINT
-    head += b"".join(map(varint, (rate, channels, samples, frames, stages))) + bytes([bits])
-    head += zlib.crc32(head).to_bytes(4, "little")
-    return head + payload + zlib.crc32(head + payload).to_bytes(4, "little")
+def read(data, strict=True):
+    """Return header and codes of a file whose packets all have the same stages."""
+    reader = bitstream.Reader(io.BytesIO(data), strict)
+    empty = np.zeros((reader.header.channels, reader.header.stages, 0), dtype=np.uint16)
+    codes = np.concatenate([empty, *(reader.codes(packet) for packet in reader.packets())], axis=2)
+    return reader.header, codes
 
 
-def read_by_the_book(data):
-    """Decode a file with nothing but the words of docs/bitstream.md."""
-    assert data[:4] == b"\x47\x52\x49\x54" and data[4] == 1
-    position, fields = 13, []
-    for _ in range(5):
+def forge(version=1, extra=b"", mark=(0 << 4) | 9, values=(16000, 1, 321, 1, 64, 5000)):
+    """A header with an honest checksum and whatever claims, and an end that repeats it."""
+    rate, channels, samples, stages, frames, frame_rate = map(varint.write, values)
+    head = b"grit" + bytes([version]) + FINGERPRINT + rate + channels + samples + bytes([mark])
+    head += stages + frames + frame_rate + varint.write(len(extra)) + extra
+    head += crc32c(head).to_bytes(4, "little")
+    end = b"\x80" + head + b"\0"
+    end += (len(end) + 8).to_bytes(4, "little")
+    return head + end + crc32c(end).to_bytes(4, "little")
+
+
+def crc_by_the_book(data):
+    register = 0xFFFFFFFF
+    for byte in data:
+        register ^= byte
+        for _ in range(8):
+            register = register >> 1 ^ (0x82F63B78 if register & 1 else 0)
+    return register ^ 0xFFFFFFFF
+
+
+class Bytes:
+    """A file read with nothing but the words of docs/bitstream.md."""
+
+    def __init__(self, data, at=0):
+        self.data, self.at = data, at
+
+    def take(self, count):
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def number(self, count):
+        return int.from_bytes(self.take(count), "little")
+
+    def varint(self):
         value = shift = 0
         while True:
-            byte = data[position]
-            position += 1
+            byte = self.number(1)
             value |= (byte & 127) << shift
             shift += 7
             if byte < 128:
-                break
-        fields.append(value)
-    bits = data[position]
-    position += 1
-    assert int.from_bytes(data[position : position + 4], "little") == zlib.crc32(data[:position])
-    assert int.from_bytes(data[-4:], "little") == zlib.crc32(data[:-4])
-    rate, channels, samples, frames, stages = fields
-    payload = data[position + 4 : -4]
-    assert len(payload) == -(-channels * stages * frames * bits // 8)
-    stream = int.from_bytes(payload, "big")
-    left = 8 * len(payload)
-    codes = np.zeros((channels, stages, frames), dtype=int)
-    for first in range(0, frames, 64):
-        for channel in range(channels):
-            for stage in range(stages):
-                for frame in range(first, min(first + 64, frames)):
-                    left -= bits
-                    codes[channel, stage, frame] = stream >> left & ((1 << bits) - 1)
-    return Header(data[5:13], rate, channels, samples, stages, frames, bits), codes
+                return value
+
+    def header(self):
+        start = self.at
+        assert self.take(5) == b"grit\x01"
+        fingerprint = self.take(8)
+        rate, channels, samples = self.varint(), self.varint(), self.varint()
+        packed = self.number(1)
+        stages, frames, frame_rate, extra = self.varint(), self.varint(), self.varint(), self.varint()
+        fields, tags = Bytes(self.take(extra)), []
+        while fields.at < extra:
+            assert fields.varint() == 2
+            tags.append(tuple(fields.take(fields.varint()).decode().split("=", 1)))
+        check = crc_by_the_book(self.data[start : self.at])
+        assert self.number(4) == check
+        samples = samples - 1 if samples else None
+        bits, coding = packed % 16 + 1, packed // 16
+        return Header(fingerprint, rate, channels, samples, stages, bits, frames, frame_rate, coding, tuple(tags))
+
+
+def read_by_the_book(data):
+    """Return header and codes of a file whose packets all have the same stages."""
+    file = Bytes(data)
+    header = file.header()
+    positions, packets = [], []
+    while data[file.at] != 0x80:
+        start = file.at
+        positions.append(start)
+        mark = file.number(1)
+        assert mark // 64 in (1, 3)
+        stages, frames = mark % 64, file.varint() if mark // 64 == 3 else header.packet_frames
+        codes = np.zeros((header.channels, stages, frames), dtype=int)
+        for stage in range(stages):
+            size = -(-header.channels * frames * header.code_bits // 8)
+            block, left = int.from_bytes(file.take(size), "big"), 8 * size
+            for channel in range(header.channels):
+                for frame in range(frames):
+                    left -= header.code_bits
+                    codes[channel, stage, frame] = block >> left & ((1 << header.code_bits) - 1)
+        number = len(packets).to_bytes(4, "little")
+        check = crc_by_the_book(data[start : file.at] + number)
+        assert file.number(4) == check
+        packets.append(codes)
+    start = file.at
+    assert file.number(1) == 0x80
+    assert replace(file.header(), num_samples=None) == replace(header, num_samples=None)
+    assert file.varint() == len(packets)
+    steps = [file.varint() for _ in range(max(len(packets) - 1, 0) // 8)]
+    assert steps == [positions[8 * i + 8] - positions[8 * i] for i in range(len(steps))]
+    assert file.number(4) == len(data) - start
+    check = crc_by_the_book(data[start : file.at])
+    assert file.number(4) == check and file.at == len(data)
+    return header, np.concatenate(packets, axis=2)
 
 
 @settings(max_examples=80, deadline=None)
@@ -77,145 +144,275 @@ def read_by_the_book(data):
     frames=st.integers(0, 200),
     bits=st.integers(1, 16),
     rate=st.integers(1, bitstream.MAX_SAMPLE_RATE),
-    samples=st.integers(1, 2**48 - 1),
+    samples=st.integers(0, bitstream.MAX_SAMPLES),
+    packet_frames=st.integers(1, 512),
+    frame_rate=st.integers(1, 16_383),
+    tags=st.lists(
+        st.tuples(st.text(max_size=9).filter(lambda name: "=" not in name), st.text(max_size=40)), max_size=3
+    ),
     seed=st.integers(0, 99),
 )
-def test_round_trip(channels, stages, frames, bits, rate, samples, seed):
-    header, codes, data = make(channels, stages, frames, bits, rate, samples if frames else 0, seed)
-    found, read = bitstream.unpack(data)
-    assert found == header
-    assert read.dtype == np.uint16 and np.array_equal(read, codes)
-    assert len(data) <= bitstream.HEADER_LIMIT + header.payload_bytes + 4
+def test_round_trip(channels, stages, frames, bits, rate, samples, packet_frames, frame_rate, tags, seed):
+    fields = {"packet_frames": packet_frames, "frame_rate": frame_rate, "tags": tuple(tags)}
+    header, codes, data = make(channels, stages, frames, bits, rate, samples, seed, **fields)
+    found, read_codes = read(data)
+    assert found == (header if frames else replace(header, stages=1))
+    assert read_codes.dtype == np.uint16
+    assert np.array_equal(read_codes, codes if frames else codes[:, :1])
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 12, 64), (2, 3, 65), (8, 1, 200), (1, 6, 1000)])
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, bitstream.MAX_SAMPLE_RATE),
+    st.integers(0, 2**35 - 1),
+    st.integers(1, 63),
+    st.integers(1, 16),
+    st.integers(1, 512),
+    st.integers(1, 16_383),
+)
+def test_mono_headers_are_short(rate, samples, stages, bits, packet_frames, frame_rate):
+    header = Header(FINGERPRINT, rate, 1, samples, stages, bits, packet_frames, frame_rate)
+    data = header.to_bytes()
+    assert len(data) <= 32
+    assert bitstream.parse_header(data + b"more") == (header, len(data))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 12, 64), (2, 3, 65), (8, 1, 200), (1, 6, 1200)])
 @pytest.mark.parametrize("bits", [1, 7, 10, 16])
 def test_layout_is_the_documented_one(shape, bits):
-    header, codes, data = make(*shape, bits=bits)
-    found, read = read_by_the_book(data)
-    assert found == header and np.array_equal(read, codes)
+    header, codes, data = make(*shape, bits=bits, tags=(("title", "Emma"),))
+    found, read_codes = read_by_the_book(data)
+    assert found == header and np.array_equal(read_codes, codes)
 
 
-def test_golden_bytes():
-    """These bytes must decode to these codes for as long as version 1 is read."""
-    header = Header(FINGERPRINT, 44100, 1, 1000, 2, 3, 10)
-    codes = np.array([[[1, 2, 3], [1023, 0, 512]]])
-    data = bytes.fromhex(
-        "47524954010123456789abcdef"  # magic, version, fingerprint
-        "c4d80201e80703020a7643ffdb"  # 44100 Hz, 1 channel, 1000 samples, 3 frames, 2 stages, 10 bits, CRC
-        "0040200fff002000a203a3f1"  # codes, CRC
-    )
-    assert bitstream.pack(header, codes) == data
-    found, read = bitstream.unpack(data)
-    assert found == header and np.array_equal(read, codes)
+def test_crc32c():
+    assert crc32c(b"123456789") == 0xE3069283 == crc_by_the_book(b"123456789")
+    for number in (0, 1, 77, 2**31 + 5, 2**32 - 1):
+        before = crc32c(b"some bytes")
+        assert last_word(before, extend(before, number.to_bytes(4, "little"))) == number
 
 
-def test_pieces_join():
-    """Chunks of whole packets are packed one by one: what flat memory in long files rests on."""
-    _, codes, _ = make(2, 4, 64 * 5 + 9)
-    whole = bitstream.pack_codes(codes, 10)
-    pieces = [bitstream.pack_codes(codes[:, :, start : start + 128], 10) for start in range(0, 329, 128)]
-    assert b"".join(pieces) == whole
+def test_overhead_at_1500_bits_a_second():
+    _header, _, data = make(stages=3, frames=3001, samples=60 * 16000, kbps=1.5)
+    contents = bitstream.read_contents(data, strict=True)
+    payload = sum(len(body.data) for body in contents.bodies)
+    assert (len(data) - payload) / len(data) <= 0.03
+    assert len(data) * 8 / 60 <= 1500
 
 
-def test_stages_can_be_peeled_bytewise():
-    """In a whole packet each stage fills whole bytes, the coarse ones first."""
-    _, codes, _ = make(1, 6, 128)
-    six, two = bitstream.pack_codes(codes, 10), bitstream.pack_codes(codes[:, :2], 10)
-    packets = [six[start : start + 2 * 80] for start in range(0, len(six), 6 * 80)]
-    assert b"".join(packets) == two
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(160_000, 4_000_000),
+    st.integers(1, 3),
+    st.floats(1.0, 6.0),
+    st.floats(1.0, 6.0),
+)
+def test_budgets_are_kept_and_nested(samples, channels, low, high):
+    low, high = sorted((low, high))
+    frames = -(-(samples + 240) // 320)
+    header, codes, best = make(channels, 12, frames, samples=samples, kbps=high)
+    assert len(best) * 8 * 16 <= high * channels * samples + 1e-3
+    expected = bitstream.assemble_within(header, list(pack(header, codes)), low)
+    assert bitstream.truncate(best, low) == expected
+    spare = low * channels * samples / 16 / 8 - len(expected)
+    assert spare <= 90 * channels
 
 
-def test_overhead_is_small():
-    header, _, data = make(stages=6, frames=3001, samples=60 * 16000)
-    assert len(data) - header.payload_bytes == 31
-    assert len(data) * 8 / 60 <= 3010
+def test_stages_are_spread_evenly():
+    _, _, data = make(stages=6, frames=64 * 400, kbps=2.75)
+    stages = np.array([body.stages for body in bitstream.read_contents(data).bodies])
+    assert set(stages) == {5, 6}
+    runs = np.convolve(stages, np.ones(20) / 20, mode="valid")
+    assert np.ptp(runs) <= 0.21
 
 
-def test_every_single_byte_flip_is_detected():
-    _, _, data = make(stages=2, frames=10)
-    for position in range(len(data)):
-        for flip in (0x01, 0x80, 0xFF):
-            broken = bytearray(data)
-            broken[position] ^= flip
-            with pytest.raises(FormatError):
-                bitstream.unpack(bytes(broken))
+def test_truncating_to_a_size():
+    _, _, data = make(stages=12, frames=2000)
+    for limit in (20_000, 12_345, 4000):
+        assert limit - 90 < len(bitstream.truncate(data, limit=limit)) <= limit
+    with pytest.raises(UsageError, match="at least"):
+        bitstream.truncate(data, limit=2000)
 
 
-def test_every_truncation_is_detected():
-    _, _, data = make(stages=2, frames=10)
-    for length in range(len(data)):
-        with pytest.raises(CorruptFileError if length else FormatError, match=r"cut short|empty"):
-            bitstream.unpack(data[:length])
+def test_truncating_refuses():
+    _, _, data = make(stages=6, frames=2000)
+    for kbps in (0.4, 3.6, 7.0):
+        with pytest.raises(UsageError, match="can be cut to"):
+            bitstream.truncate(data, kbps)
+    with pytest.raises(CorruptFileError):
+        bitstream.truncate(data[:-1], 1.0)
 
 
-def test_anything_after_the_end_is_detected():
-    _, _, data = make()
-    with pytest.raises(CorruptFileError, match="goes on after its end"):
-        bitstream.unpack(data + b"\0")
+@pytest.mark.parametrize("lengths", [(70, 130), (64, 64), (1, 1, 1, 70), (0, 10), (10, 0), (5,)])
+def test_join(lengths):
+    parts = [make(2, 4, frames, seed=frames) for frames in lengths]
+    header, codes = read(bitstream.join([data for _, _, data in parts]))
+    assert np.array_equal(codes, np.concatenate([part[1] for part in parts], axis=2))
+    assert header.num_samples == sum(lengths) * 320
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.binary(max_size=80))
-def test_random_bytes_are_refused(data):
-    for candidate in (data, b"GRIT" + data, b"GRIT\x01" + data):
-        with pytest.raises(FormatError):
-            bitstream.unpack(candidate)
+def test_join_keeps_what_both_have():
+    many, few = make(1, 6, 80), make(1, 2, 80)
+    bodies = bitstream.read_contents(bitstream.join([many[2], few[2]]), strict=True).bodies
+    assert [(body.stages, body.frames) for body in bodies] == [(6, 64), (2, 64), (2, 32)]
+
+
+def test_join_refuses_what_differs():
+    first = make()[2]
+    for other, words in (
+        (make(rate=8000)[2], "sample rate is 8000, not 16000"),
+        (make(channels=2)[2], "number of channels"),
+        (make(bits=9)[2], "width of codes"),
+        (make(packet_frames=32)[2], "packet length"),
+    ):
+        with pytest.raises(UsageError, match=f"file 2 .*{words}"):
+            bitstream.join([first, other])
+    with pytest.raises(UsageError, match="model"):
+        bitstream.join([first, bitstream.assemble(Header(bytes(8), 16000, 1, 0, 1), [])])
+
+
+def test_live_streams_tell_their_length_at_the_end():
+    header, codes, _ = make(stages=6, frames=700)
+    writer = bitstream.LiveWriter(replace(header, num_samples=None))
+    pieces = [writer.begin(), *map(writer.add, pack(header, codes)), writer.finish(222_222)]
+    reader = bitstream.Reader(io.BytesIO(b"".join(pieces)), strict=True)
+    assert reader.header.num_samples is None
+    assert len(list(reader.packets())) == 11 and reader.header.num_samples == 222_222
+    assert bitstream.whole_header(b"".join(pieces)).num_samples == 222_222
+
+
+def test_seeking_reads_little():
+    _, codes, data = make(stages=3, frames=64 * 1000)
+
+    class Counting(io.BytesIO):
+        count = 0
+
+        def read1(self, size=-1):
+            piece = super().read1(min(size, 4096))
+            Counting.count += len(piece)
+            return piece
+
+    reader = bitstream.Reader(Counting(data))
+    reader.seek(777)
+    packet = next(reader.packets())
+    assert packet.number == 777
+    assert np.array_equal(reader.codes(packet), codes[:, :, 777 * 64 : 778 * 64])
+    assert Counting.count < 12_000 < len(data) / 10
+
+
+@pytest.mark.parametrize("number", [0, 1, 7, 8, 9, 30, 31, 32, 500])
+@pytest.mark.parametrize("lost", [0, 1, 60])
+def test_seeking_with_and_without_the_index(number, lost):
+    _, _, data = make(stages=2, frames=64 * 31 + 5)
+    reader = bitstream.Reader(io.BytesIO(data[: len(data) - lost]))
+    reader.seek(number)
+    assert [packet.number for packet in reader.packets()] == list(range(number, 31 if lost == 60 else 32))
 
 
 def test_not_ours():
-    with pytest.raises(FormatError, match=r"not a \.grit file"):
-        bitstream.parse(b"RIFF" + bytes(100))
+    for data in (b"RIFF" + bytes(100), b"", b"g", b"grot" + bytes(100), bytes(1000)):
+        with pytest.raises(FormatError, match=r"not a \.grit file|cut short"):
+            bitstream.read_contents(data)
+
+
+def test_pre_release():
+    with pytest.raises(FormatError, match="made by a pre-release"):
+        bitstream.read_contents(b"GRIT\x01" + bytes(100))
 
 
 def test_later_version():
     with pytest.raises(UnsupportedVersionError, match="format version 2"):
-        bitstream.parse(forge(version=2))
+        bitstream.read_contents(forge(version=2))
+    with pytest.raises(UnsupportedVersionError, match="format version 9"):
+        bitstream.read_contents(b"grit\x09" + bytes(range(100)))
+
+
+def test_unknown_fields():
+    assert bitstream.read_contents(forge(extra=b"\x04\x03abc\x02\x03a=b"), strict=True).header.tags == (("a", "b"),)
+    with pytest.raises(UnsupportedVersionError, match="feature 5"):
+        bitstream.read_contents(forge(extra=b"\x05\x00"))
+    with pytest.raises(FormatError, match="beyond its end"):
+        bitstream.read_contents(forge(extra=b"\x04\x05abc"))
+
+
+def test_unknown_coding():
+    with pytest.raises(UnsupportedVersionError, match="coding 3, which needs a newer gritcodec"):
+        bitstream.read_contents(forge(mark=0x39))
 
 
 @pytest.mark.parametrize(
-    "claim",
+    "values",
     [
-        {"channels": 0},
-        {"channels": 256},
-        {"rate": 0},
-        {"rate": 768_001},
-        {"stages": 0},
-        {"stages": 256},
-        {"bits": 0},
-        {"bits": 17},
-        {"samples": 2**48},
-        {"samples": 0},
-        {"frames": 0, "payload": b""},
+        (0, 1, 321, 1, 64, 5000),
+        (768_001, 1, 321, 1, 64, 5000),
+        (16000, 0, 321, 1, 64, 5000),
+        (16000, 256, 321, 1, 64, 5000),
+        (16000, 1, 2**42, 1, 64, 5000),
+        (16000, 1, 321, 0, 64, 5000),
+        (16000, 1, 321, 64, 64, 5000),
+        (16000, 1, 321, 1, 0, 5000),
+        (16000, 1, 321, 1, 513, 5000),
+        (16000, 1, 321, 1, 64, 0),
+        (16000, 255, 321, 63, 512, 5000),
     ],
 )
-def test_senseless_header(claim):
+def test_senseless_header(values):
     with pytest.raises(FormatError, match="makes no sense"):
-        bitstream.parse(forge(**claim))
-
-
-def test_endless_varint():
-    head = b"GRIT\x01" + FINGERPRINT + b"\xff" * 40
-    with pytest.raises(CorruptFileError, match="does not end"):
-        bitstream.parse(head)
-
-
-@pytest.mark.parametrize("claim", [{"frames": 2**47}, {"frames": 1_800_000, "stages": 12, "channels": 255}])
-def test_oversized_claim_allocates_nothing(claim):
-    data = forge(**claim)
-    tracemalloc.start()
-    with pytest.raises(CorruptFileError, match="cut short"):
-        bitstream.unpack(data)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 100_000
+        bitstream.read_contents(forge(values=values))
 
 
 def test_writer_refuses_what_no_reader_takes():
-    codes = np.zeros((1, 1, 1), dtype=int)
     with pytest.raises(UsageError, match="number of channels"):
-        bitstream.pack(Header(FINGERPRINT, 16000, 256, 320, 1, 1, 10), codes)
+        Header(FINGERPRINT, 16000, 256, 320, 1).to_bytes()
+    with pytest.raises(UsageError, match="tags take"):
+        Header(FINGERPRINT, 16000, 1, 320, 1, tags=(("a", "x" * 70_000),)).to_bytes()
+    with pytest.raises(UsageError, match="cannot contain"):
+        Header(FINGERPRINT, 16000, 1, 320, 1, tags=(("a=b", "x"),)).to_bytes()
+    coding = bitstream.coding_for(Header(FINGERPRINT, 16000, 1, 320, 1))
     with pytest.raises(ValueError, match="codes must be 0 to 1023"):
-        bitstream.pack(Header(FINGERPRINT, 16000, 1, 320, 1, 1, 10), codes + 1024)
-    with pytest.raises(ValueError, match="wrong length"):
-        bitstream.pack(Header(FINGERPRINT, 16000, 1, 320, 1, 2, 10), codes)
+        coding.pack(np.full((1, 1, 1), 1024))
+    with pytest.raises(ValueError, match="codes must be"):
+        coding.pack(np.zeros((2, 1, 1), dtype=int))
+
+
+def test_header_of_which_a_byte_is_wrong():
+    header, _, data = make(tags=(("a", "b"),))
+    size = len(header.to_bytes())
+    for at in range(size):
+        for broken in (
+            data[:at] + bytes([data[at] ^ 0x41]) + data[at + 1 :],
+            data[:at] + data[at + 1 :],
+            data[:at] + b"\x17" + data[at:],
+        ):
+            found = repair_header(broken)
+            assert found is not None and found[0] == header, at
+            assert len(bitstream.read_contents(broken).bodies) == 2
+
+
+def test_header_that_is_gone():
+    header, _codes, data = make(frames=640)
+    contents = bitstream.read_contents(bytes(20) + data[20:])
+    assert contents.header == header and len(contents.bodies) == 10 and None not in contents.bodies
+
+
+@pytest.mark.parametrize("claim", [2**42 - 1, 10 * 3600 * 16000])
+def test_oversized_claims_allocate_nothing(claim):
+    data = forge(values=(16000, 255, claim, 12, 64, 5000))
+    tracemalloc.start()
+    contents = bitstream.read_contents(data[:40])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert contents.damage and not contents.bodies and peak < 1_000_000
+
+
+def test_missing_packets_are_believed_within_bounds():
+    header, codes, _ = make(stages=1, frames=64)
+    body = next(pack(header, codes)).data
+    from gritcodec.bitstream.packet import build
+
+    for numbers in ((10**6,), (0, 2**31), (5000, 5001)):
+        packets = b"".join(build(number, 1, 64, 64, body) for number in numbers)
+        contents = bitstream.read_contents(header.to_bytes() + packets)
+        assert len(contents.bodies) <= 1
+    packets = b"".join(build(number, 1, 64, 64, body) for number in (0, 900, 901))
+    assert len(bitstream.read_contents(header.to_bytes() + packets).bodies) == 902

@@ -92,11 +92,13 @@ def test_info(command, clip, tmp_path, tiny_model):
     assert code == 0 and facts["bytes"] == size and facts["format_version"] == 1
     assert facts["fingerprint"] == gritcodec.load(tiny_model).fingerprint and facts["model"] is None
     assert (facts["sample_rate"], facts["channels"], facts["samples"]) == (44100, 2, 44100)
-    assert (facts["stages"], facts["code_bits"], facts["frames"]) == (4, 10, 51)
-    assert facts["payload_bytes"] + facts["overhead_bytes"] == size
+    assert (facts["stages"], facts["code_bits"], facts["frames"], facts["packets"]) == (4, 10, 51, 1)
+    assert facts["mean_stages"] == 4 and facts["coding"] == "plain" and facts["damage"] == []
+    parts = [facts[f"{part}_bytes"] for part in ("payload", "header", "check", "end")]
+    assert sum(parts) == size == parts[0] + facts["overhead_bytes"]
     assert facts["kbps"] == pytest.approx(size * 8 / 1000) and facts["seconds"] == 1.0
     code, out, _ = command("info", packed)
-    assert code == 0 and f"{'bytes':<16}{size:,}" in out
+    assert code == 0 and f"{'bytes':<18}{size:,}" in out
 
 
 def test_info_knows_shipped_models(command, clip, tmp_path, tiny_model, monkeypatch, capsys):
@@ -160,7 +162,7 @@ def test_train_calls_the_trainer(command, tmp_path, monkeypatch):
 
 def test_bad_use(command, clip, tmp_path, capsys):
     assert_error(command("compress", tmp_path / "none.wav"), 2, "there is no file", "none.wav")
-    assert_error(command("compress", tmp_path), 2, "is a folder")
+    assert_error(command("info", tmp_path), 2, "is a folder")
     assert_error(command("compress", clip, tmp_path / "no" / "x.grit"), 2, "there is no folder")
     assert_error(command("compress", clip, "--bitrate", "0.1"), 2, "it has 0.5, 1, 1.5")
     assert_error(command("compress", clip, "--bitrate", "much"), 2, "--bitrate", "compress --help")
@@ -177,7 +179,7 @@ def test_bad_use(command, clip, tmp_path, capsys):
 def test_debug_shows_where(clip, tmp_path, capsys):
     assert cli.main(["info", str(clip), "--debug"]) == 1
     err = capsys.readouterr().err
-    assert err.startswith("Traceback") and err.endswith("does not begin with GRIT\n")
+    assert err.startswith("Traceback") and err.endswith("does not begin with 'grit'\n")
     assert cli.main(["info", str(clip)]) == 1
     assert "Traceback" not in capsys.readouterr().err
 

@@ -1,0 +1,265 @@
+"""The header of a .grit file: who made it, what the original was, how the codes are cut into packets."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from gritcodec.bitstream import varint
+from gritcodec.bitstream.crc import crc32c
+from gritcodec.errors import CorruptFileError, FormatError, UnsupportedVersionError, UsageError
+
+MAGIC = b"grit"
+VERSION = 1
+PRE_RELEASE_MAGIC = b"GRIT"
+FINGERPRINT_BYTES = 8
+CRC_BYTES = 4
+PLAIN = 0
+CODINGS = (PLAIN,)
+MAX_CHANNELS = 255
+MAX_SAMPLE_RATE = 768_000
+MAX_STAGES = 63
+MAX_SAMPLES = (1 << 42) - 2
+MAX_PACKET_FRAMES = 512
+MAX_FRAME_RATE = 16_383
+MAX_EXTRA_BYTES = 65_535
+# What a reader may have to hold at once; 255 channels of 12 stages of 64 codes of 10 bits are a quarter of it.
+MAX_BODY_BYTES = 1 << 20
+# Above any header: fixed bytes, varints of 3 + 2 + 7 + 1 + 2 + 2 + 3 bytes, fields, CRC.
+HEADER_LIMIT = 64 + MAX_EXTRA_BYTES
+_TAG = 2
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a .grit file says before its packets.
+
+    Attributes:
+        fingerprint: 8 bytes that name the model's weights.
+        sample_rate: of the original audio, in Hz, 1 to 768000.
+        channels: 1 to 255.
+        num_samples: samples in each channel of the original, exact; None in a live stream, whose end tells.
+        stages: the most quantizer stages that a packet has, 1 to 63.
+        code_bits: bits a code, 1 to 16.
+        packet_frames: frames in every packet but the last, 1 to 512.
+        frame_rate: frames a second times 100, rounded, 1 to 16383; for budgets and times, not for decoding.
+        coding: how packets hold codes; 0 is plain bit packing.
+        tags: optional (name, value) pairs of text about the recording.
+    """
+
+    fingerprint: bytes
+    sample_rate: int
+    channels: int
+    num_samples: int | None
+    stages: int
+    code_bits: int = 10
+    packet_frames: int = 64
+    frame_rate: int = 5000
+    coding: int = PLAIN
+    tags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def seconds(self) -> float | None:
+        """Duration of the original audio, or None in a live stream."""
+        return None if self.num_samples is None else self.num_samples / self.sample_rate
+
+    def block_bytes(self, frames: int) -> int:
+        """Bytes that one stage of all channels takes in plain packing."""
+        return (self.channels * frames * self.code_bits + 7) // 8
+
+    def problem(self) -> str | None:
+        """Return what is wrong with the values, or None: the one rule that writer and reader share."""
+        limits = (
+            ("sample rate", self.sample_rate, 1, MAX_SAMPLE_RATE),
+            ("number of channels", self.channels, 1, MAX_CHANNELS),
+            ("number of samples", self.num_samples or 0, 0, MAX_SAMPLES),
+            ("number of stages", self.stages, 1, MAX_STAGES),
+            ("width of a code in bits", self.code_bits, 1, 16),
+            ("number of frames in a packet", self.packet_frames, 1, MAX_PACKET_FRAMES),
+            ("frame rate in hundredths of Hz", self.frame_rate, 1, MAX_FRAME_RATE),
+            ("packet size in bytes", self.stages * self.block_bytes(self.packet_frames), 0, MAX_BODY_BYTES),
+        )
+        for what, value, low, high in limits:
+            if not low <= value <= high:
+                return f"its {what} is {value:,}, and must be from {low:,} to {high:,}"
+        return None
+
+    def to_bytes(self) -> bytes:
+        """Return the header as it stands in a file, its CRC included.
+
+        Raises:
+            UsageError: a value is out of range, or the tags take more than 65,535 bytes.
+            ValueError: the fingerprint does not have 8 bytes, or the coding is unknown.
+        """
+        if len(self.fingerprint) != FINGERPRINT_BYTES or self.coding not in CODINGS:
+            raise ValueError(f"fingerprint of {len(self.fingerprint)} bytes, coding {self.coding}")
+        problem = self.problem()
+        extra = b"".join(_field(_TAG, f"{name}={value}".encode()) for name, value in self.tags)
+        if problem is None and len(extra) > MAX_EXTRA_BYTES:
+            problem = f"its tags take {len(extra):,} bytes, and may take {MAX_EXTRA_BYTES:,}"
+        if problem is not None:
+            raise UsageError(f"this cannot be a .grit file: {problem}")
+        if any("=" in name for name, _ in self.tags):
+            raise UsageError("the name of a tag cannot contain =")
+        samples = 0 if self.num_samples is None else self.num_samples + 1
+        head = MAGIC + bytes([VERSION]) + self.fingerprint
+        head += b"".join(map(varint.write, (self.sample_rate, self.channels, samples)))
+        head += bytes([self.coding << 4 | self.code_bits - 1])
+        head += b"".join(map(varint.write, (self.stages, self.packet_frames, self.frame_rate, len(extra))))
+        head += extra
+        return head + crc32c(head).to_bytes(CRC_BYTES, "little")
+
+    def fits(self, other: "Header") -> bool:
+        """Whether two headers agree in all but the number of samples, which the other may not know."""
+        return replace(self, num_samples=None) == replace(other, num_samples=None) and (
+            other.num_samples in (None, self.num_samples)
+        )
+
+
+def parse_header(data: bytes, position: int = 0) -> tuple[Header, int]:
+    """Read a header.
+
+    Args:
+        data: bytes with the header at `position`; more may follow.
+        position: where it begins.
+
+    Returns:
+        The header and the position after it.
+
+    Raises:
+        FormatError: not a .grit file, or one that no writer of version 1 writes.
+        UnsupportedVersionError: a later version, an unknown coding or an unknown required field.
+        CorruptFileError: damaged; `varint.EndsTooSoonError` when it is cut short.
+    """
+    start = data[position : position + 5]
+    if not start:
+        raise FormatError("not a .grit file: it is empty")
+    if start[:4] == PRE_RELEASE_MAGIC:
+        raise FormatError("this .grit file was made by a pre-release of gritcodec: compress the original again")
+    if start[:4] != MAGIC[: len(start)]:
+        raise FormatError("not a .grit file: it does not begin with 'grit'")
+    version = start[4] if len(start) == 5 else VERSION
+    try:
+        end = header_end(data, position)
+    except CorruptFileError:
+        if version == VERSION:
+            raise
+        end = -1
+    if version != VERSION:
+        raise UnsupportedVersionError(
+            f"this is a .grit file of format version {version}, and this release reads version {VERSION}: "
+            "a newer gritcodec may read it, unless the file is damaged"
+        )
+    if not _checks(data, position, end):
+        raise CorruptFileError("the file is damaged: the checksum of its header does not match")
+    return _values(data, position), end
+
+
+def header_end(data: bytes, position: int = 0) -> int:
+    """Return the position after the header that begins at `position`, by its layout alone."""
+    at = position + 5 + FINGERPRINT_BYTES
+    for _ in range(3):
+        _, at = varint.read(data, at)
+    at += 1
+    for _ in range(3):
+        _, at = varint.read(data, at)
+    extra, at = varint.read(data, at)
+    if extra > MAX_EXTRA_BYTES:
+        raise CorruptFileError(f"the file is damaged: its header claims {extra:,} bytes of tags")
+    end = at + extra + CRC_BYTES
+    if len(data) < end:
+        have = len(data) - position
+        raise varint.EndsTooSoonError(f"the file is cut short: it ends inside its header, after {have} bytes")
+    return end
+
+
+def repair_header(data: bytes) -> tuple[Header, int] | None:
+    """Find the header of which exactly one byte was changed, lost or added; the CRC singles it out.
+
+    Args:
+        data: the beginning of a file; 128 bytes are looked at.
+
+    Returns:
+        The header and the position after it in `data`, or None where there is no or more than one such header.
+    """
+    data = data[:128]
+    found: dict[bytes, tuple[Header, int]] = {}
+    for shift, candidate in _one_byte_away(data):
+        if candidate[:5] != MAGIC + bytes([VERSION]):
+            continue
+        try:
+            end = header_end(candidate)
+            # A change of the last byte is also a byte lost and another added: the change is the likelier.
+            if _checks(candidate, 0, end) and (shift == 0 or candidate[:end] not in found):
+                found[candidate[:end]] = _values(candidate, 0), end + shift
+        except FormatError:
+            continue
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def _one_byte_away(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield (bytes the damage added, repaired bytes) for every single byte changed, lost or added."""
+    single = [bytes([value]) for value in range(256)]
+    for at in range(min(len(data), 96)):
+        before, rest, after = data[:at], data[at:], data[at + 1 :]
+        yield 1, before + after
+        for byte in single:
+            yield 0, before + byte + after
+            yield -1, before + byte + rest
+
+
+def _checks(data: bytes, position: int, end: int) -> bool:
+    body = end - CRC_BYTES
+    return crc32c(data[position:body]) == int.from_bytes(data[body:end], "little")
+
+
+def _values(data: bytes, position: int) -> Header:
+    """Return the header whose layout and checksum are known to be right."""
+    at = position + 5 + FINGERPRINT_BYTES
+    fingerprint = data[position + 5 : at]
+    sample_rate, at = varint.read(data, at)
+    channels, at = varint.read(data, at)
+    samples, at = varint.read(data, at)
+    coding, code_bits = data[at] >> 4, (data[at] & 15) + 1
+    stages, at = varint.read(data, at + 1)
+    packet_frames, at = varint.read(data, at)
+    frame_rate, at = varint.read(data, at)
+    extra, at = varint.read(data, at)
+    if coding not in CODINGS:
+        raise UnsupportedVersionError(f"this .grit file uses coding {coding}, which needs a newer gritcodec")
+    tags = _tags(data[at : at + extra])
+    header = Header(
+        fingerprint,
+        sample_rate,
+        channels,
+        samples - 1 if samples else None,
+        stages,
+        code_bits,
+        packet_frames,
+        frame_rate,
+        coding,
+        tags,
+    )
+    problem = header.problem()
+    if problem is not None:
+        raise FormatError(f"the header of this .grit file makes no sense: {problem}")
+    return header
+
+
+def _field(key: int, value: bytes) -> bytes:
+    return varint.write(key) + varint.write(len(value)) + value
+
+
+def _tags(extra: bytes) -> tuple[tuple[str, str], ...]:
+    """Return the tags among a header's fields; unknown fields with an even key are passed over."""
+    tags, at = [], 0
+    while at < len(extra):
+        key, at = varint.read(extra, at)
+        length, at = varint.read(extra, at)
+        if at + length > len(extra):
+            raise FormatError("the header of this .grit file makes no sense: a field goes beyond its end")
+        if key % 2:
+            raise UnsupportedVersionError(f"this .grit file needs feature {key}, which a newer gritcodec may have")
+        if key == _TAG:
+            name, _, value = extra[at : at + length].decode("utf-8", "replace").partition("=")
+            tags.append((name, value))
+        at += length
+    return tuple(tags)

@@ -1,0 +1,129 @@
+"""How many stages each packet keeps, so that a file stays within what was asked for, overhead included.
+
+Nothing here concerns a reader: every packet says how many stages it has. What matters is that a file that was
+truncated keeps the very stages that one encoded at the lower bitrate has; so the packets that lose a stage
+first are the same ones at every bitrate.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gritcodec.bitstream.ending import INDEX_STEP, build_ending
+from gritcodec.bitstream.header import Header
+from gritcodec.bitstream.packet import PACKET_OVERHEAD
+
+Stages = NDArray[np.int64]
+
+# Shorter recordings keep all stages of their bitrate: overhead is then a matter of a few bytes.
+BUDGET_FROM_SECONDS = 10
+# A live stream, whose length nobody knows, saves up for its fixed overhead over so many packets.
+_LIVE_PACKETS = 7
+_SLACK_KBPS = 1e-6
+
+
+def nominal_stages(header: Header, kbps: float) -> int:
+    """Return the largest number of stages whose codes alone, of one channel, do not exceed a bitrate; may be 0."""
+    return int((kbps + _SLACK_KBPS) * 100_000 // (header.code_bits * header.frame_rate))
+
+
+def needed_stages(header: Header, kbps: float, short: bool) -> int:
+    """Return the most stages that any packet can have at a bitrate; `short`: less than 10 s."""
+    stages = nominal_stages(header, kbps)
+    rest = kbps - stages * header.code_bits * header.frame_rate / 100_000
+    return stages + (not short and rest > _SLACK_KBPS)
+
+
+def is_short(header: Header) -> bool:
+    """Whether a recording of known length is too short for a budget."""
+    return (header.num_samples or 0) < BUDGET_FROM_SECONDS * header.sample_rate
+
+
+def budget_bytes(header: Header, kbps: float) -> int:
+    """Return the bytes that a recording of known length may take at so many kbps a channel."""
+    return int(round(kbps * 1000) * header.channels * (header.num_samples or 0) // (8 * header.sample_rate))
+
+
+def for_bitrate(header: Header, sizes: Sequence[Sequence[int]], kbps: float) -> Stages:
+    """Choose the stages of every packet of a recording of known length.
+
+    Args:
+        header: of the recording; its stages are not looked at.
+        sizes: for every packet the bytes of its body with 1, 2, ... stages.
+        kbps: what the file may cost, each channel; it is kept to from 10 s on, by all bytes together, unless
+            a single stage costs more.
+
+    Returns:
+        int64 [packets], 1 or more each.
+    """
+    if is_short(header):
+        stages = max(nominal_stages(header, kbps), 1)
+        return np.array([min(stages, len(row)) for row in sizes], dtype=np.int64)
+    most = max(needed_stages(header, kbps, short=False), 1)
+    return for_size(header, [row[:most] for row in sizes], budget_bytes(header, kbps))
+
+
+def for_size(header: Header, sizes: Sequence[Sequence[int]], limit: int) -> Stages:
+    """Choose the stages of every packet so that the whole file has at most `limit` bytes.
+
+    Arguments and result as in `for_bitrate`. Where one stage is too much already, one stage it is: the
+    caller compares.
+    """
+    low, high = len(sizes), sum(map(len, sizes))
+    order = _spread(len(sizes))
+    table = _table(sizes)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if _file_size(header, sizes, table, _stages(sizes, order, middle)) <= limit:
+            low = middle
+        else:
+            high = middle - 1
+    return _stages(sizes, order, low)
+
+
+def live_stages(header: Header, number: int, dropped: int) -> int:
+    """Choose the stages of a packet in a live stream, before its end is known.
+
+    Args:
+        header: its stages are those of the bitrate.
+        number: of the packet.
+        dropped: stages that the packets before it have less than `header.stages`, together.
+    """
+    block = header.block_bytes(header.packet_frames)
+    # Header, end with its copy, the last packet's filling up, and a block for what the decoder's delay costs.
+    fixed = 2 * (len(header.to_bytes()) + 8) + 16 + header.channels + block
+    debt = (number + 1) * (PACKET_OVERHEAD + 4 / INDEX_STEP) + fixed * min((number + 1) / _LIVE_PACKETS, 1)
+    return max(1, header.stages - max(-int(-debt // block) - dropped, 0))
+
+
+def _spread(packets: int) -> NDArray[np.int64]:
+    """Return for every packet its place, 0 to packets - 1, in the order in which packets get one stage more.
+
+    That order is the one of their numbers with the 32 bits reversed: any first part of it is spread evenly.
+    """
+    numbers = np.arange(packets, dtype=np.uint32)
+    bits = np.unpackbits(numbers.view(np.uint8).reshape(-1, 4), axis=1, bitorder="little")
+    keys = np.packbits(bits, axis=1, bitorder="big").reshape(-1, 4).copy().view(">u4").reshape(-1)
+    place = np.empty(packets, dtype=np.int64)
+    place[np.argsort(keys, kind="stable")] = np.arange(packets)
+    return place
+
+
+def _stages(sizes: Sequence[Sequence[int]], order: NDArray[np.int64], total: int) -> Stages:
+    base, extra = divmod(total, max(len(sizes), 1))
+    stages = base + (order < extra).astype(np.int64)
+    return np.minimum(stages, np.fromiter(map(len, sizes), dtype=np.int64, count=len(sizes)))
+
+
+def _table(sizes: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """Return the sizes as int64 [packets, stages], short rows filled with their last value."""
+    widest = max(map(len, sizes), default=1)
+    rows = [[*row, *[row[-1]] * (widest - len(row))] for row in sizes]
+    return np.array(rows, dtype=np.int64).reshape(len(sizes), widest)
+
+
+def _file_size(header: Header, sizes: Sequence[Sequence[int]], table: NDArray[np.int64], stages: Stages) -> int:
+    bodies = table[np.arange(len(stages)), stages - 1] + PACKET_OVERHEAD
+    # The last packet may need a byte or two to tell its frames: two are counted.
+    return len(header.to_bytes()) + int(bodies.sum()) + 2 + len(build_ending(header, bodies.tolist()))

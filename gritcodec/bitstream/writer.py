@@ -1,0 +1,120 @@
+"""Packets into a .grit file: live, or all at once within a budget."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from gritcodec.bitstream import plan
+from gritcodec.bitstream.ending import build_ending
+from gritcodec.bitstream.header import Header
+from gritcodec.bitstream.packet import build
+from gritcodec.bitstream.packing import Coding, coding_for
+from gritcodec.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Body:
+    """The codes of one packet, packed.
+
+    Attributes:
+        stages: quantizer stages in it.
+        frames: frames in it.
+        data: what `Coding.pack` gave.
+    """
+
+    stages: int
+    frames: int
+    data: bytes
+
+
+class Writer:
+    """The bytes of one file, in order: `begin`, `add` for every packet, `finish`."""
+
+    def __init__(self, header: Header) -> None:
+        """Begin a file; the header's number of samples is None where it is not known yet."""
+        self._header = header
+        self._sizes: list[int] = []
+
+    def begin(self) -> bytes:
+        """Return the header's bytes; errors as in `Header.to_bytes`."""
+        return self._header.to_bytes()
+
+    def add(self, body: Body) -> bytes:
+        """Return the bytes of the next packet; all but the last have the header's number of frames."""
+        packet = build(len(self._sizes), body.stages, body.frames, self._header.packet_frames, body.data)
+        self._sizes.append(len(packet))
+        return packet
+
+    def finish(self, num_samples: int) -> bytes:
+        """Return the end of the file; `num_samples` as in `Header`, exact."""
+        return build_ending(replace(self._header, num_samples=num_samples), self._sizes)
+
+
+class LiveWriter(Writer):
+    """A file whose length nobody knows yet, within its bitrate at every moment from 10 s on."""
+
+    def __init__(self, header: Header) -> None:
+        """Begin a file; the header's stages are those of the bitrate, its number of samples is None."""
+        super().__init__(header)
+        self._coding = coding_for(header)
+        self._dropped = 0
+
+    def add(self, body: Body) -> bytes:
+        """Return the bytes of the next packet, with a stage or more left out where overhead must be made up for."""
+        keep = min(plan.live_stages(self._header, len(self._sizes), self._dropped), body.stages)
+        self._dropped += self._header.stages - keep
+        return super().add(cut(self._coding, body, keep))
+
+
+def cut(coding: Coding, body: Body, keep: int) -> Body:
+    """Return a body with `keep` stages, or fewer where it has not that many."""
+    if keep >= body.stages:
+        return body
+    return Body(keep, body.frames, coding.cut(body.data, body.stages, body.frames, keep))
+
+
+def assemble(header: Header, bodies: Iterable[Body]) -> bytes:
+    """Return a whole file with all stages of all bodies.
+
+    Args:
+        header: with the number of samples; its stages are set to the most that any body has, 1 without any.
+        bodies: of all packets, in order.
+
+    Raises:
+        UsageError: a value of the header is out of range.
+    """
+    bodies = list(bodies)
+    header = replace(header, stages=max((body.stages for body in bodies), default=1))
+    if header.num_samples is None:
+        raise ValueError("only a live stream may leave the number of samples open")
+    writer = Writer(header)
+    pieces = [writer.begin(), *map(writer.add, bodies), writer.finish(header.num_samples)]
+    return b"".join(pieces)
+
+
+def assemble_within(
+    header: Header, bodies: Sequence[Body], kbps: float | None = None, limit: int | None = None
+) -> bytes:
+    """Return a whole file that keeps to a bitrate or a size, by leaving out stages of some packets.
+
+    Args:
+        header: with the number of samples.
+        bodies: of all packets, in order, with at least the stages that the budget allows.
+        kbps: see `plan.for_bitrate`.
+        limit: bytes that the file may have, instead of a bitrate.
+
+    Raises:
+        UsageError: one stage alone takes more than `limit`.
+    """
+    coding = coding_for(header)
+    sizes = [coding.sizes(body.data, body.stages, body.frames) for body in bodies]
+    if limit is not None:
+        stages = plan.for_size(header, sizes, limit)
+    elif kbps is not None:
+        stages = plan.for_bitrate(header, sizes, kbps)
+    else:
+        raise ValueError("kbps or limit must be given")
+    kept = [cut(coding, body, int(keep)) for body, keep in zip(bodies, stages, strict=True)]
+    data = assemble(header, kept)
+    if limit is not None and len(data) > limit:
+        raise UsageError(f"this recording takes {len(data):,} bytes at least, and may take {limit:,}")
+    return data
