@@ -295,6 +295,18 @@ def train(
     print(folder)
 
 
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a training run.")],
+    out: Annotated[Path | None, typer.Argument(metavar="OUT", help="The model's folder. [default: in RUN]")] = None,
+    force: _Force = False,
+) -> None:
+    """Make a model folder to ship of a run's best weights."""
+    from gritcodec.train.export import export as write
+
+    print(write(run, out, force))
+
+
 def _split(paths: Sequence[Path]) -> tuple[list[Path], Path | None]:
     """Return inputs and output, as cp takes them: the last of several paths is the output."""
     return ([paths[0]], None) if len(paths) == 1 else (list(paths[:-1]), paths[-1])
