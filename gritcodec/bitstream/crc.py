@@ -39,8 +39,23 @@ def last_word(before: int, after: int) -> int:
     Returns:
         Those four bytes, as an integer stored lowest byte first.
     """
-    register = after ^ _ONES
-    for _ in range(4):
+    return _back(after ^ _ONES, 4) ^ before ^ _ONES
+
+
+def only_byte(difference: int, distance: int) -> int | None:
+    """Return the change of a single byte that changes a CRC32C in a known way, or None where there is none.
+
+    Args:
+        difference: what the CRC is XORed with.
+        distance: from the byte to the end of the bytes the CRC is of; 1 for the last of them.
+    """
+    register = _back(difference, distance)
+    return register if register < 256 else None
+
+
+def _back(register: int, count: int) -> int:
+    """Return the register before `count` zero bytes were taken in."""
+    for _ in range(count):
         index = _BY_TOP_BYTE[register >> 24]
         register = (register ^ _TABLE[index]) << 8 & _ONES | index
-    return register ^ before ^ _ONES
+    return register

@@ -1,6 +1,5 @@
 """The header of a .grit file: who made it, what the original was, how the codes are cut into packets."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from gritcodec.bitstream import varint
@@ -138,7 +137,7 @@ def parse_header(data: bytes, position: int = 0) -> tuple[Header, int]:
         raise FormatError("not a .grit file: it does not begin with 'grit'")
     version = start[4] if len(start) == 5 else VERSION
     try:
-        end = header_end(data, position)
+        _, _, end = header_layout(data, position)
     except CorruptFileError:
         if version == VERSION:
             raise
@@ -153,14 +152,15 @@ def parse_header(data: bytes, position: int = 0) -> tuple[Header, int]:
     return _values(data, position), end
 
 
-def header_end(data: bytes, position: int = 0) -> int:
-    """Return the position after the header that begins at `position`, by its layout alone."""
+def header_layout(data: bytes, position: int = 0) -> tuple[int, int, int]:
+    """Return where a header's `extra` begins, where its fields begin, and where it ends, by its layout alone."""
     at = position + 5 + FINGERPRINT_BYTES
     for _ in range(3):
         _, at = varint.read(data, at)
     at += 1
     for _ in range(3):
         _, at = varint.read(data, at)
+    start = at
     extra, at = varint.read(data, at)
     if extra > MAX_EXTRA_BYTES:
         raise CorruptFileError(f"the file is damaged: its header claims {extra:,} bytes of tags")
@@ -168,42 +168,7 @@ def header_end(data: bytes, position: int = 0) -> int:
     if len(data) < end:
         have = len(data) - position
         raise varint.EndsTooSoonError(f"the file is cut short: it ends inside its header, after {have} bytes")
-    return end
-
-
-def repair_header(data: bytes) -> tuple[Header, int] | None:
-    """Find the header of which exactly one byte was changed, lost or added; the CRC singles it out.
-
-    Args:
-        data: the beginning of a file; 128 bytes are looked at.
-
-    Returns:
-        The header and the position after it in `data`, or None where there is no or more than one such header.
-    """
-    data = data[:128]
-    found: dict[bytes, tuple[Header, int]] = {}
-    for shift, candidate in _one_byte_away(data):
-        if candidate[:5] != MAGIC + bytes([VERSION]):
-            continue
-        try:
-            end = header_end(candidate)
-            # A change of the last byte is also a byte lost and another added: the change is the likelier.
-            if _checks(candidate, 0, end) and (shift == 0 or candidate[:end] not in found):
-                found[candidate[:end]] = _values(candidate, 0), end + shift
-        except FormatError:
-            continue
-    return next(iter(found.values())) if len(found) == 1 else None
-
-
-def _one_byte_away(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield (bytes the damage added, repaired bytes) for every single byte changed, lost or added."""
-    single = [bytes([value]) for value in range(256)]
-    for at in range(min(len(data), 96)):
-        before, rest, after = data[:at], data[at:], data[at + 1 :]
-        yield 1, before + after
-        for byte in single:
-            yield 0, before + byte + after
-            yield -1, before + byte + rest
+    return start, at, end
 
 
 def _checks(data: bytes, position: int, end: int) -> bool:

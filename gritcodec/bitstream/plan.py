@@ -42,7 +42,9 @@ def is_short(header: Header) -> bool:
 
 def budget_bytes(header: Header, kbps: float) -> int:
     """Return the bytes that a recording of known length may take at so many kbps a channel."""
-    return int(round(kbps * 1000) * header.channels * (header.num_samples or 0) // (8 * header.sample_rate))
+    return (
+        int(kbps * 1000 + 1000 * _SLACK_KBPS) * header.channels * (header.num_samples or 0) // (8 * header.sample_rate)
+    )
 
 
 def for_bitrate(header: Header, sizes: Sequence[Sequence[int]], kbps: float) -> Stages:

@@ -6,9 +6,10 @@ from typing import Any
 
 from gritcodec.bitstream import varint
 from gritcodec.bitstream.ending import INDEX_STEP, Ending, ending_length, parse_ending
-from gritcodec.bitstream.header import CRC_BYTES, HEADER_LIMIT, MAGIC, Header, parse_header, repair_header
+from gritcodec.bitstream.header import CRC_BYTES, HEADER_LIMIT, MAGIC, Header, parse_header
 from gritcodec.bitstream.packet import END, FULL, KIND, SHORT, Packet, number_of
 from gritcodec.bitstream.packing import CodeArray, coding_for
+from gritcodec.bitstream.repair import begins_almost_like_ours, repair_header
 from gritcodec.bitstream.window import Window
 from gritcodec.errors import CorruptFileError, FormatError
 
@@ -157,8 +158,8 @@ class Reader:
 
     def _rescue_header(self, error: FormatError) -> tuple[Header, int]:
         """Return the header from the file's end, or with one byte repaired; raise `error` where neither works."""
-        start = self._window.view(0, 128)
-        repaired = repair_header(start) if _begins_almost_like_ours(start) else None
+        start = self._window.view(0, 512)
+        repaired = repair_header(start) if begins_almost_like_ours(start) else None
         ending = self._ending_at_the_end() if repaired is None else None
         if repaired is None and ending is None:
             raise error
@@ -285,12 +286,3 @@ class Reader:
         if self._strict:
             raise CorruptFileError(f"the file is damaged: {damage.what}")
         self.damage.append(damage)
-
-
-def _begins_almost_like_ours(start: bytes) -> bool:
-    """Whether the first bytes are magic and version with at most one byte changed, lost or added."""
-    ours = MAGIC + b"\x01"
-    changed = sum(a != b for a, b in zip(start, ours, strict=False))
-    lost = any(start[:4] == ours[:i] + ours[i + 1 :] for i in range(5))
-    added = any(start[:i] + start[i + 1 : 6] == ours for i in range(6))
-    return changed <= 1 or lost or added

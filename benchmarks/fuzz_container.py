@@ -1,0 +1,231 @@
+"""Damages .grit files in many ways and checks what the reader makes of them; optionally guided by coverage.
+
+    python benchmarks/fuzz_container.py --files 20000        # random damage of whole files, every claim checked
+    pip install atheris
+    python benchmarks/fuzz_container.py --atheris -runs=1000000 [CORPUS_FOLDER]
+
+The first reports how many files were read whole, in part and not at all. A crash, a hang, too much memory, or a
+packet that is neither lost nor what was written ends it with an error, and the file that did it lies in the current
+folder. The second is a libFuzzer target; everything after --atheris is libFuzzer's.
+"""
+
+import argparse
+import hashlib
+import io
+import random
+import sys
+import time
+import tracemalloc
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from gritcodec import bitstream
+from gritcodec.bitstream import Body, Header
+from gritcodec.bitstream.crc import crc32c
+from gritcodec.errors import FormatError
+
+# Seconds and bytes that reading one file of a few kB may take; the machine may be busy.
+MOST_SECONDS = 10.0
+MOST_BYTES = 16 << 20
+
+
+def original(seed: int) -> tuple[bytes, list[bytes]]:
+    """Return a random sound file of up to some kB, and the bodies of its packets."""
+    draw = np.random.default_rng(seed)
+    channels, stages = int(draw.integers(1, 4)), int(draw.integers(1, 9))
+    frames, bits = int(draw.integers(1, 700)), int(draw.integers(4, 12))
+    tags = (("title", "x" * int(draw.integers(0, 30))),) if draw.random() < 0.3 else ()
+    header = Header(draw.bytes(8), 16000, channels, frames * 320, stages, bits, tags=tags)
+    coding = bitstream.coding_for(header)
+    codes = draw.integers(0, 1 << bits, (channels, stages, frames))
+    bodies = []
+    for start in range(0, frames, 64):
+        part = codes[:, : int(draw.integers(1, stages + 1)), start : start + 64]
+        bodies.append(Body(part.shape[1], part.shape[2], coding.pack(part)))
+    if draw.random() < 0.3:
+        writer = bitstream.Writer(Header(header.fingerprint, 16000, channels, None, stages, bits, tags=tags))
+        pieces = [writer.begin(), *map(writer.add, bodies), writer.finish(frames * 320)]
+        return b"".join(pieces), [body.data for body in bodies]
+    return bitstream.assemble(header, bodies), [body.data for body in bodies]
+
+
+def damage(data: bytes, rng: random.Random) -> bytes:
+    """Return a file with one to four pieces of damage, none of which repairs a checksum."""
+    for _ in range(rng.choice((1, 1, 1, 2, 4))):
+        at = rng.randrange(len(data) + 1)
+        size = rng.choice((1, 1, 2, 5, 50, 700))
+        kind = rng.randrange(8)
+        if kind == 0:
+            data = data[:at]
+        elif kind == 1:
+            data = data[:at] + data[at + size :]
+        elif kind == 2:
+            data = data[:at] + rng.randbytes(size) + data[at:]
+        elif kind == 3:
+            data = data[:at] + bytes(min(size, len(data) - at)) + data[at + size :]
+        elif kind == 4:
+            other = rng.randrange(len(data) + 1)
+            data = data[:at] + data[other : other + size] + data[at + size :]
+        else:
+            changed = bytearray(data)
+            for _ in range(rng.choice((1, 1, 3))):
+                if data:
+                    spot = rng.randrange(len(data)) if kind < 7 else rng.randrange(min(len(data), 48))
+                    changed[spot] ^= 1 << rng.randrange(8) if rng.random() < 0.5 else rng.randrange(1, 256)
+            data = bytes(changed)
+    return data
+
+
+def check(data: bytes, sound: bytes, bodies: list[bytes]) -> str:
+    """Read a damaged file in every way; return `refused`, `whole` or `part`.
+
+    Raises:
+        AssertionError: a packet came out that nobody wrote, or damage was not reported.
+    """
+    try:
+        contents = bitstream.read_contents(data)
+    except FormatError:
+        return "refused"
+    if data != sound:
+        assert contents.damage, "damage was not reported"
+        try:
+            bitstream.read_contents(data, strict=True)
+        except FormatError:
+            pass
+        else:
+            raise AssertionError("strict reading let damage pass")
+    found = [(number, body.data) for number, body in enumerate(contents.bodies) if body is not None]
+    for number, body in found:
+        assert number < len(bodies) and body == bodies[number], f"packet {number} is not what was written"
+    assert len(contents.bodies) <= 2 * len(found) + 1025, "too many packets are believed to be missing"
+    for stream in (Trickle(data), io.BytesIO(data)):
+        try:
+            reader = bitstream.Reader(stream)
+        except FormatError:
+            # A pipe's end cannot restore its header.
+            assert isinstance(stream, Trickle)
+            continue
+        reader.seek(len(bodies) // 2)
+        for packet in reader.packets():
+            if packet.body is not None and packet.number < len(bodies):
+                assert packet.body == bodies[packet.number]
+                reader.codes(packet)
+    return "whole" if len(found) == len(bodies) else "part"
+
+
+class Trickle:
+    """A pipe that gives a few bytes at a time."""
+
+    def __init__(self, data: bytes) -> None:
+        self._stream = io.BytesIO(data)
+
+    def read1(self, size: int = -1) -> bytes:
+        """Return up to 100 bytes."""
+        return self._stream.read(min(size, 100) if size >= 0 else 100)
+
+    read = read1
+
+    def seekable(self) -> bool:
+        """Pipes are not."""
+        return False
+
+
+def campaign(files: int, seed: int = 0, originals: int = 200) -> Counter[str]:
+    """Damage and read so many files; return how many were refused, read whole and read in part.
+
+    Raises:
+        SystemExit: one of them broke a promise; it is written to the current folder.
+    """
+    rng = random.Random(seed)
+    sources = [original(seed + number) for number in range(min(originals, files))]
+    counts: Counter[str] = Counter()
+    for number in range(files):
+        sound, bodies = sources[number % len(sources)]
+        data = damage(sound, rng)
+        # Tracing every allocation is slow: a part of the files stands for all.
+        traced = number % 20 == 0
+        if traced:
+            tracemalloc.start()
+        began = time.perf_counter()
+        try:
+            counts[check(data, sound, bodies)] += 1
+            assert time.perf_counter() - began < MOST_SECONDS, "too slow"
+            assert not traced or tracemalloc.get_traced_memory()[1] < MOST_BYTES, "too much memory"
+        except Exception as error:
+            name = Path(f"broken-{hashlib.sha256(data).hexdigest()[:12]}.grit")
+            name.write_bytes(data)
+            raise SystemExit(f"{name}: {type(error).__name__}: {error}") from error
+        finally:
+            if traced:
+                tracemalloc.stop()
+    return counts
+
+
+def guided(arguments: list[str]) -> None:
+    """Run libFuzzer on the parser; checksums are made right first, so that it gets behind them."""
+    import atheris
+
+    with atheris.instrument_imports(include=["gritcodec.bitstream"]):
+        for name in [name for name in sys.modules if name.startswith("gritcodec.bitstream")]:
+            del sys.modules[name]
+        from gritcodec.bitstream import Reader, join, read_contents, truncate
+
+    def one(data: bytes) -> None:
+        for candidate in (data, _with_honest_header(data)):
+            for strict in (False, True):
+                try:
+                    contents = read_contents(candidate, strict)
+                except FormatError:
+                    continue
+                assert len(contents.bodies) <= 2 * len(candidate) + 1025
+                reader = Reader(io.BytesIO(candidate))
+                reader.seek(3)
+                for packet in reader.packets():
+                    if packet.body is not None:
+                        reader.codes(packet)
+                if not contents.damage:
+                    try:
+                        join([candidate, truncate(candidate, limit=len(candidate))])
+                    except bitstream.edit.UsageError:
+                        continue
+
+    atheris.Setup([sys.argv[0], *arguments], one)
+    atheris.Fuzz()
+
+
+def _with_honest_header(data: bytes) -> bytes:
+    """Return bytes as the fields of a header with a right checksum, then packets and an end likewise."""
+    head = b"grit\x01" + data[:20].ljust(20, b"\1")
+    head += crc32c(head).to_bytes(4, "little")
+    out, number = head, 0
+    for part in data[20:].split(b"\xfe\xfe"):
+        kind = part[:1]
+        packet = part if kind != b"\x80" else b"\x80" + head + part[1:]
+        if kind == b"\x80":
+            packet += (len(packet) + 8).to_bytes(4, "little")
+            out += packet + crc32c(packet).to_bytes(4, "little")
+        else:
+            out += packet + crc32c(packet + number.to_bytes(4, "little")).to_bytes(4, "little")
+            number += 1
+    return out
+
+
+def main() -> None:
+    """Run the campaign that the arguments ask for."""
+    if "--atheris" in sys.argv:
+        guided(sys.argv[sys.argv.index("--atheris") + 1 :])
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    began = time.perf_counter()
+    counts = campaign(options.files, options.seed)
+    print(f"{options.files:,} files in {time.perf_counter() - began:.0f} s: ", end="")
+    print(", ".join(f"{count:,} {what}" for what, count in sorted(counts.items())))
+
+
+if __name__ == "__main__":
+    main()
