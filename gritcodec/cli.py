@@ -20,7 +20,6 @@ from gritcodec.units import parse_size, parse_time
 
 if TYPE_CHECKING:
     from gritcodec.codec import Codec
-    from gritcodec.pipes import RawFormat
 
 _PIPE = Path("-")
 
@@ -95,7 +94,7 @@ def compress(
     force: _Force = False,
 ) -> None:
     """Compress audio into .grit files."""
-    from gritcodec import batch, verbs
+    from gritcodec import batch, pipes, verbs
 
     if bitrate is not None and target_size is not None:
         raise UsageError("give --bitrate or --target-size, not both")
@@ -104,7 +103,7 @@ def compress(
         model,
         bitrate,
         None if target_size is None else parse_size(target_size),
-        _raw(raw, rate, channels),
+        pipes.raw_format(raw, rate, channels),
         tuple(verbs.parse_tag(text) for text in tag or ()),
         force,
     )
@@ -147,11 +146,11 @@ def decompress(
     force: _Force = False,
 ) -> None:
     """Turn .grit files back into wav or flac."""
-    from gritcodec import batch, verbs
+    from gritcodec import batch, pipes, verbs
 
     sources, target = _split(paths)
     span = parse_time(start), None if duration is None else parse_time(duration)
-    task = verbs.Decompress(model, span, _raw(raw, None, 1), strict, force)
+    task = verbs.Decompress(model, span, pipes.raw_format(raw, None, 1), strict, force)
     if batch.is_batch(sources, target):
         raise typer.Exit(batch.run(batch.plan(sources, target, batch.GRIT_ENDINGS, ".wav"), task, jobs, force))
     source = sources[0]
@@ -190,6 +189,10 @@ def join(
     paths: Annotated[
         list[Path], typer.Argument(metavar="IN... OUT", help=".grit files of one model, rate and number of channels.")
     ],
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", metavar="NAME|PATH", help="[default: the shipped model that made the first]"),
+    ] = None,
     force: _Force = False,
 ) -> None:
     """Put .grit files one after the other, without decoding them."""
@@ -200,7 +203,7 @@ def join(
     *sources, target = paths
     for source in sources:
         _check_paths(source, target, None, force)
-    header, size = verbs.join(sources, target, force)
+    header, size = verbs.join(sources, target, model, force)
     _say(f"{target}: {console.describe_size(header, size)}, {console.describe_seconds(header.seconds or 0)}", target)
 
 
@@ -284,14 +287,10 @@ def train(
     cpu: Annotated[bool, typer.Option("--cpu", help="Leave accelerators alone.")] = False,
 ) -> None:
     """Train a model as a YAML file says."""
-    try:
+    with console.needing("train", "training"):
         from gritcodec.train import run
 
         folder = run.main(config, smoke=smoke, resume=resume, minutes=minutes, cpu=cpu)
-    except ModuleNotFoundError as error:
-        if (error.name or "gritcodec").partition(".")[0] == "gritcodec":
-            raise
-        raise UsageError(f"training needs {error.name}: pip install 'gritcodec[train]'") from error
     print(folder)
 
 
@@ -307,19 +306,32 @@ def export(
     print(write(run, out, force))
 
 
+@app.command()
+def demo(
+    model: _Model = "speech-16k",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; the default is for this machine alone.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 7860,
+    show: Annotated[
+        bool | None, typer.Option("--open/--no-open", help="Open a browser. [default: on a screen]")
+    ] = None,
+    max_upload: Annotated[str, typer.Option(metavar="SIZE", help="Of one file.")] = "1GB",
+    max_minutes: Annotated[float, typer.Option(min=0.1, help="Of one recording.")] = 90,
+) -> None:
+    """Open a page to listen to the codec, compare it and play with it; nothing leaves this machine."""
+    from gritcodec.demo.limits import Limits
+
+    limits = Limits(upload_bytes=parse_size(max_upload), seconds=60 * max_minutes)
+    with console.needing("demo", "the page"):
+        from gritcodec.demo import server
+
+        server.run(model, host, port, show, limits)
+
+
 def _split(paths: Sequence[Path]) -> tuple[list[Path], Path | None]:
     """Return inputs and output, as cp takes them: the last of several paths is the output."""
     return ([paths[0]], None) if len(paths) == 1 else (list(paths[:-1]), paths[-1])
-
-
-def _raw(name: str | None, rate: int | None, channels: int) -> "RawFormat | None":
-    if name is None:
-        if rate is not None or channels != 1:
-            raise UsageError("--rate and --channels describe raw input: give --raw too")
-        return None
-    from gritcodec.pipes import RawFormat
-
-    return RawFormat(name, rate, channels)
 
 
 def _check_paths(source: Path, target: Path | None, ending: str | None, force: bool) -> Any:

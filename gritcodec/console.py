@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gritcodec.errors import AudioError, GritcodecError
+from gritcodec.errors import AudioError, GritcodecError, UsageError
 
 if TYPE_CHECKING:
     from gritcodec.bitstream import Header
@@ -115,6 +115,17 @@ def progress(verb: str) -> Iterator[Progress]:
     finally:
         if bar is not None:
             bar.stop()
+
+
+@contextmanager
+def needing(extra: str, what: str) -> Iterator[None]:
+    """Turn the lack of a package inside the block into a UsageError that names the extra to install."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "gritcodec").partition(".")[0] == "gritcodec":
+            raise
+        raise UsageError(f"{what} needs {error.name}: pip install 'gritcodec[{extra}]'") from error
 
 
 def report(error: Exception) -> int:

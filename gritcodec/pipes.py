@@ -49,6 +49,15 @@ class RawFormat:
             raise UsageError(f"rate must be 1 to {MAX_SAMPLE_RATE:,} Hz, channels 1 to {MAX_CHANNELS}")
 
 
+def raw_format(name: str | None, rate: int | None, channels: int) -> RawFormat | None:
+    """Return how raw samples lie; UsageError where only their rate or channels are given."""
+    if name is None:
+        if rate is not None or channels != 1:
+            raise UsageError("--rate and --channels describe raw input: give --raw too")
+        return None
+    return RawFormat(name, rate, channels)
+
+
 class PcmReader:
     """Interleaved samples from a stream, as they come; used as `AudioReader` is.
 
