@@ -12,7 +12,8 @@ run: $(VENV)/.installed-run
 	$(BIN)/gritcodec roundtrip "$(FILE)" runs/roundtrip.wav --bitrate $(BITRATE) --force
 
 test: lint
-	$(BIN)/python -m pytest -n 2
+	@# loadgroup: the browser tests share one server and one browser, so they stay together.
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

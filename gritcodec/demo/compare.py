@@ -48,14 +48,14 @@ class Comparison:
 
     Attributes:
         original: the excerpt itself.
-        rows: for every bitrate of the model: kbps asked for, gritcodec's column and the name of the peer's.
-        peers: Opus, by name; empty without opusenc.
+        rows: for every bitrate of the model: kbps asked for, gritcodec's column and Opus's, if there is one.
+        peers: Opus's columns, each once; empty without opusenc.
         seconds: length of the excerpt.
     """
 
     original: Column
-    rows: list[tuple[float, Column, str | None]]
-    peers: dict[str, Column]
+    rows: list[tuple[float, Column, Column | None]]
+    peers: list[Column]
     seconds: float
 
 
@@ -77,8 +77,8 @@ def compare(codec: Codec, original: Path, folder: Path, watch: Watch) -> Compari
     seconds = waveform.shape[1] / rate
     rates = codec.bitrates
     everything = codec.compress(waveform, rate, rates[-1])
-    rows: list[tuple[float, Column, str | None]] = []
-    peers: dict[str, Column] = {}
+    rows: list[tuple[float, Column, Column | None]] = []
+    peers: dict[float, Column] = {}
     for done, asked in enumerate(rates):
         watch("coding and measuring every bitrate", done, len(rates))
         # Leaving out bytes gives the very file that compressing at this bitrate gives.
@@ -91,7 +91,7 @@ def compare(codec: Codec, original: Path, folder: Path, watch: Watch) -> Compari
         rows.append((asked, column, _peer(peers, original, waveform, rate, kbps, folder)))
     size = original.stat().st_size
     first = _column("original", original, size, 8 * size / seconds / 1000, None, waveform, rate)
-    return Comparison(first, rows, peers, seconds)
+    return Comparison(first, rows, list(peers.values()), seconds)
 
 
 def missing_measures() -> list[str]:
@@ -100,21 +100,22 @@ def missing_measures() -> list[str]:
 
 
 def _peer(
-    peers: dict[str, Column], original: Path, waveform: Waveform, rate: int, kbps: float, folder: Path
-) -> str | None:
-    """Return the name of the Opus column nearest to a bitrate, after making it if there is none so far."""
+    peers: dict[float, Column], original: Path, waveform: Waveform, rate: int, kbps: float, folder: Path
+) -> Column | None:
+    """Return the Opus column nearest to a bitrate, after making it if there is none so far."""
     if not opus.available():
         return None
-    try:
-        take = opus.nearest(original, kbps, folder / f"opus-{len(peers)}.wav")
-    except GritcodecError:
-        # A rate or channel count that Opus does not take: the column stays empty.
-        return None
-    name = f"Opus {take.kbps:.2f} kbps"
-    if name not in peers:
+    asked = opus.possible(kbps, waveform.shape[0])
+    if asked not in peers:
+        try:
+            take = opus.nearest(original, asked, folder / f"opus-{len(peers)}.wav")
+        except GritcodecError:
+            # A rate or channel count that Opus does not take: the column stays empty.
+            return None
         decoded, _ = audio.read(take.wav)
-        peers[name] = _column(name, take.wav, take.size, take.kbps, waveform, decoded, rate)
-    return name
+        name = f"Opus {take.kbps:.2f} kbps"
+        peers[asked] = _column(name, take.wav, take.size, take.kbps, waveform, decoded, rate)
+    return peers[asked]
 
 
 def _column(

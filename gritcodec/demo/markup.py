@@ -1,5 +1,6 @@
 """Results as HTML. Everything that comes from outside goes through `escape`."""
 
+import time
 from collections.abc import Callable, Sequence
 from html import escape
 
@@ -31,7 +32,7 @@ def player(address: str, label: str, recording: str = "", play: bool = False) ->
         play: whether to begin at once.
     """
     kept = f' data-recording="{escape(recording)}"' if recording else ""
-    begin = " autoplay" if play else ""
+    begin = f' data-play="{time.time_ns():020d}"' if play else ""
     return (
         f'<audio controls preload="metadata" src="{escape(address)}" aria-label="{escape(label)}"{kept}{begin}></audio>'
     )
@@ -101,7 +102,7 @@ def damage(lines: Sequence[str]) -> str:
 
 def comparison(view: Comparison, address: Address, missing: Sequence[str], peer_note: str) -> str:
     """Players and spectrograms of every bitrate, and the table."""
-    columns = [view.original, *(column for _, column, _ in view.rows), *view.peers.values()]
+    columns = [view.original, *(column for _, column, _ in view.rows), *view.peers]
     cards = "".join(_card(column, *address(column)) for column in columns)
     notes = f"The first {view.seconds:.1f} s. Spectrograms: up to half the sampling rate, -90 to -20 dB."
     if missing:
@@ -125,12 +126,11 @@ def _table(view: Comparison) -> str:
         '<th class="peer">Opus kbps</th><th class="peer">PESQ</th><th class="peer">STOI</th></tr>' if peers else "</tr>"
     )
     body = ""
-    for asked, column, name in view.rows:
+    for asked, column, peer in view.rows:
         cells = [f"{asked:g}", f"{column.kbps:.2f}", f"{column.size:,}", f"{view.original.size / column.size:.0f} x"]
         cells += [_number(column.pesq, 2), _number(column.stoi, 3)]
         row = "".join(f"<td>{cell}</td>" for cell in cells)
         if peers:
-            peer = view.peers[name] if name else None
             values = (peer.kbps, peer.pesq, peer.stoi) if peer else (None, None, None)
             row += "".join(
                 f'<td class="peer">{_number(value, digits)}</td>'

@@ -10,7 +10,7 @@ import soundfile
 from gritcodec import audio
 from gritcodec.errors import AudioError
 
-# What opusenc promises to keep to; it is told so in its help.
+# The least that opusenc promises to keep to, for each channel.
 _LOWEST_KBPS = 6.0
 _SECONDS = 300
 
@@ -35,6 +35,11 @@ def available() -> bool:
     return shutil.which("opusenc") is not None
 
 
+def possible(kbps: float, channels: int) -> float:
+    """Return the bitrate nearest to `kbps` that opusenc can be asked for."""
+    return max(kbps, _LOWEST_KBPS * channels)
+
+
 def nearest(original: Path, kbps: float, target: Path) -> OpusTake:
     """Code a WAV file with Opus so that its file costs as nearly `kbps` as Opus can.
 
@@ -48,7 +53,7 @@ def nearest(original: Path, kbps: float, target: Path) -> OpusTake:
     """
     packed = target.with_suffix(".opus")
     info = soundfile.info(original)
-    lowest = _LOWEST_KBPS * info.channels
+    lowest = possible(0, info.channels)
     asked = max(kbps, lowest)
     true = _encode(original, packed, asked, info.duration)
     if asked > lowest and abs(true - kbps) > 0.02 * kbps:

@@ -18,4 +18,13 @@
     const place = places.get(player.dataset.recording);
     if (place !== undefined && place < player.duration && Math.abs(place - player.currentTime) > 0.1) player.currentTime = place;
   }, true);
+  // The page replaces players piece by piece, which "autoplay" does not notice: each wish to play has a mark of its own.
+  let played = "";
+  new MutationObserver(() => {
+    for (const player of document.querySelectorAll("audio[data-play]")) {
+      if (player.dataset.play <= played) continue;
+      played = player.dataset.play;
+      player.play().catch(() => {});
+    }
+  }).observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ["data-play", "src"] });
 })();
