@@ -5,7 +5,7 @@ BITRATE ?= 3
 FILE ?= gritcodec/clips/austen.flac
 BIN := $(VENV)/bin
 
-.PHONY: run test lint evaluate clean
+.PHONY: run test lint evaluate results speed clean
 
 run: $(VENV)/.installed-run
 	@mkdir -p runs
@@ -21,10 +21,25 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy gritcodec recipes/debian-speech benchmarks
 	$(BIN)/mypy recipes/vq-comparison
 	$(BIN)/mypy recipes/librispeech
+	$(BIN)/mypy recipes/evaluation-sounds
 
 # The figures of README and of the model card; SET is a folder of clips.
 evaluate: $(VENV)/.installed-dev
 	$(BIN)/python -m gritcodec.evaluate.protocol "$(SET)" --bitrate 0.5 --bitrate 1.5 --bitrate 3 --bitrate 6
+
+# docs/results.md and its plot: the shipped model and every peer codec on SET; scores already known are not taken again.
+SIZE ?= nightly
+SOUNDS := data/evaluation-sounds
+results: $(VENV)/.installed-dev
+	@test -d $(SOUNDS) || $(BIN)/python recipes/evaluation-sounds/prepare.py --out $(SOUNDS)
+	@# 3: done, but a measure has no answer for some clip, which the report lists.
+	$(BIN)/gritcodec evaluate "$(SET)" --size $(SIZE) --sounds $(SOUNDS) --publish docs \
+	  $(if $(wildcard runs/speed.json),--speed runs/speed.json) || test $$? = 3
+
+# Times real time beside other networks, and peak memory; to be run on a machine that does nothing else.
+speed: $(VENV)/.installed-dev
+	@mkdir -p runs
+	$(BIN)/python benchmarks/speed.py --json runs/speed.json
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -37,6 +52,7 @@ $(VENV)/.installed-run: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[dev]"
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps "resemblyzer==0.1.4" webrtcvad-wheels
 	@touch $@ $(VENV)/.installed-run
 
 clean:

@@ -16,6 +16,7 @@ import typer
 from gritcodec import __version__, console
 from gritcodec.console import DAMAGED, EXIT_CODES
 from gritcodec.errors import UsageError
+from gritcodec.evaluate.command import evaluate
 from gritcodec.units import parse_size, parse_time
 
 if TYPE_CHECKING:
@@ -63,9 +64,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print it.", is_eager=True, callback=_version)] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error; after any verb.")] = False,
 ) -> None:
     pass
@@ -309,13 +308,9 @@ def export(
 @app.command()
 def demo(
     model: _Model = "speech-16k",
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; the default is for this machine alone.")
-    ] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address; the default is for this machine alone.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 7860,
-    show: Annotated[
-        bool | None, typer.Option("--open/--no-open", help="Open a browser. [default: on a screen]")
-    ] = None,
+    show: Annotated[bool | None, typer.Option("--open/--no-open", help="A browser. [default: on a screen]")] = None,
     max_upload: Annotated[str, typer.Option(metavar="SIZE", help="Of one file.")] = "1GB",
     max_minutes: Annotated[float, typer.Option(min=0.1, help="Of one recording.")] = 90,
 ) -> None:
@@ -327,6 +322,9 @@ def demo(
         from gritcodec.demo import server
 
         server.run(model, host, port, show, limits)
+
+
+app.command(epilog=EXIT_CODES)(evaluate)
 
 
 def _split(paths: Sequence[Path]) -> tuple[list[Path], Path | None]:

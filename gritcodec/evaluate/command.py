@@ -1,0 +1,156 @@
+"""The verb `gritcodec evaluate`: what it takes, and the order of its work. Knows nothing heavy until it runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gritcodec import console
+from gritcodec.errors import UsageError
+
+if TYPE_CHECKING:
+    from gritcodec.evaluate.plan import Plan
+    from gritcodec.evaluate.results import Results
+
+_CONDITIONS = "noisy, clipped, far-field, two-speakers, music"
+
+
+def evaluate(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[SET]", help="Folder of clips; with manifest.json, as LibriSpeech is, or any."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Results, and the cache of scores.")] = Path(
+        "runs/evaluate"
+    ),
+    size: Annotated[str, typer.Option("--size", help="five-minutes or nightly.")] = "five-minutes",
+    model: Annotated[
+        list[str] | None, typer.Option("--model", "-m", metavar="NAME|PATH", help="Repeatable. [default: speech-16k]")
+    ] = None,
+    codec: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--codec", "-c", metavar="NAME[:RATE]", help="opus:9, codec2, speech-16k:3 ...; only these. Repeatable."
+        ),
+    ] = None,
+    measure: Annotated[
+        list[str] | None, typer.Option("--measure", metavar="NAME", help="pesq, visqol, wer ...; only these.")
+    ] = None,
+    condition: Annotated[
+        list[str] | None, typer.Option("--condition", metavar="NAME", help=f"{_CONDITIONS}; none: clean clips alone.")
+    ] = None,
+    sounds: Annotated[
+        Path | None, typer.Option("--sounds", metavar="DIR", help="Noise and music, see recipes/evaluation-sounds.")
+    ] = None,
+    weights: Annotated[
+        list[str] | None, typer.Option("--weights", metavar="NAME=DIR", help="Of encodec, dac, mimi or snac.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="So many clean clips.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of every draw of clips.")] = 0,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="[default: all cores]")] = None,
+    speed: Annotated[
+        Path | None, typer.Option("--speed", metavar="FILE", help="Figures of benchmarks/speed.py, as a table.")
+    ] = None,
+    publish: Annotated[
+        Path | None, typer.Option("--publish", metavar="DIR", help="Write results.md and results.png there too.")
+    ] = None,
+    listen: Annotated[
+        bool, typer.Option("--listen", help="Serve a blind listening test; without SET: of the last results.")
+    ] = False,
+    port: Annotated[int, typer.Option("--port", help="Of --listen.")] = 7860,
+) -> None:
+    """Score models and peer codecs at true bytes on disk: tables, plots, a page to listen to, a blind test."""
+    if folder is None and not listen:
+        raise UsageError("give a folder of clips; --listen alone serves the last results")
+    if folder is not None:
+        from gritcodec.evaluate import plan
+
+        chosen = plan.Plan(
+            folder,
+            out,
+            size,
+            tuple(model or ["speech-16k"]),
+            tuple(codec or ()),
+            tuple(measure or ()),
+            None if condition is None else tuple(name for name in condition if name != "none"),
+            limit,
+            sounds,
+            tuple(weights or ()),
+            jobs or os.cpu_count() or 1,
+            seed,
+        )
+        failures = _run(chosen, speed, publish, _command(chosen))
+        if failures and not listen:
+            raise typer.Exit(console.DAMAGED)
+    if listen:
+        from gritcodec.evaluate import listen as listening
+
+        listening.serve(out, port)
+
+
+def _run(plan: Plan, speed: Path | None, publish: Path | None, command: str) -> int:
+    """Run a plan and write everything; return how many scores have no answer."""
+    from gritcodec.evaluate import page, results
+    from gritcodec.evaluate import plan as planning
+
+    _require_matplotlib()
+    figures = None if speed is None else read_speed(speed)
+    if publish is not None and not publish.is_dir():
+        raise UsageError(f"--publish {publish}: there is no such folder")
+    plan.out.mkdir(parents=True, exist_ok=True)
+    found = planning.evaluate(plan, console.note)
+    found.speed = figures
+    results.save(found, plan.out)
+    _print_summary(found)
+    for path in page.write(found, plan.out, publish, command):
+        print(path)
+    failures = found.failures()
+    for line in failures:
+        console.note(f"no score: {line}")
+    return len(failures)
+
+
+def read_speed(path: Path) -> dict[str, object]:
+    """Read the figures of benchmarks/speed.py; UsageError where the file is none."""
+    import json
+
+    try:
+        figures = json.loads(path.read_text(encoding="utf-8"))
+        if not {"machine", "threads", "seconds", "codecs"} <= set(figures):
+            raise ValueError("it lacks figures")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--speed {path}: not written by benchmarks/speed.py: {error}") from error
+    return figures
+
+
+def _require_matplotlib() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("matplotlib") is None:
+        raise UsageError("plots need matplotlib: pip install 'gritcodec[evaluate]'")
+
+
+def _print_summary(results: Results) -> None:
+    """Print the first table to stdout, in columns."""
+    from gritcodec.evaluate import tables
+
+    table = tables.tables(results)[0]
+    print(table.markdown())
+
+
+def _command(plan: Plan) -> str:
+    """Return the command, without what only says where things lie on this machine."""
+    parts = ["gritcodec evaluate SET", f"--size {plan.size}"]
+    if plan.models != ("speech-16k",):
+        parts += [f"--model {Path(name).name}" for name in plan.models]
+    parts += [f"--codec {name}" for name in plan.codecs] + [f"--measure {name}" for name in plan.measures]
+    if plan.conditions is not None:
+        parts += [f"--condition {name}" for name in plan.conditions or ("none",)]
+    if plan.limit is not None:
+        parts.append(f"--limit {plan.limit}")
+    if plan.seed:
+        parts.append(f"--seed {plan.seed}")
+    return " ".join(parts + (["--sounds SOUNDS"] if plan.sounds else []))

@@ -1,0 +1,84 @@
+"""gritcodec's own models: the shipped ones and any model folder."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gritcodec.errors import GritcodecError, UsageError
+from gritcodec.evaluate.contenders.base import Contender
+
+if TYPE_CHECKING:
+    from gritcodec.codec import Codec
+
+# What decides the sound of a file, beside the weights.
+_SOURCES = ("nn", "quantize", "bitstream", "codec.py", "stream.py", "playback.py", "transfer.py", "audio.py")
+
+
+class Grit(Contender):
+    """A model at a bitrate, through the calls behind `gritcodec compress` and `decompress`."""
+
+    family = "gritcodec"
+    rates = ("0.5", "1", "1.5", "2", "3", "4", "6")
+    # Files keep the exact number of samples: any delay left would be a fault, and is to be scored as one.
+    self_aligned = True
+
+    def __init__(self, setting: str, model: str) -> None:
+        """Take a bitrate in kbps, and a shipped model's name or a folder."""
+        super().__init__(setting)
+        self.model = model
+        try:
+            self._kbps = float(setting)
+        except ValueError as error:
+            raise UsageError(f"{model}:{setting}: give a bitrate in kbps") from error
+
+    @property
+    def name(self) -> str:
+        """The model's own name."""
+        return f"gritcodec {Path(self.model).name}"
+
+    @property
+    def label(self) -> str:
+        """The model as it was given, and the bitrate."""
+        return f"{self.model}:{self.setting}"
+
+    def missing(self) -> str | None:
+        """Tell what is wrong with the model or the bitrate."""
+        try:
+            _load(self.model).stages_for(self._kbps)
+        except GritcodecError as error:
+            return str(error)
+        return None
+
+    def version(self) -> str:
+        """Weights and code."""
+        return f"{_load(self.model).fingerprint} {_code()}"
+
+    def encode(self, clip: Path, packed: Path) -> None:
+        """Compress."""
+        _load(self.model).compress_file(clip, packed, self._kbps, overwrite=True)
+
+    def decode(self, packed: Path, decoded: Path) -> None:
+        """Decompress."""
+        _load(self.model).decompress_file(packed, decoded, overwrite=True)
+
+
+@cache
+def _load(model: str) -> Codec:
+    import gritcodec
+
+    return gritcodec.load(model)
+
+
+@cache
+def _code() -> str:
+    """Return what names the code: a result is not kept across a change of it."""
+    package = Path(__file__).parents[2]
+    digest = hashlib.sha256()
+    for name in _SOURCES:
+        path = package / name
+        for source in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]

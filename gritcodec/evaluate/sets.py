@@ -1,0 +1,158 @@
+"""Sets of clips: a folder with a manifest.json, LibriSpeech's layout, or any folder of audio."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gritcodec.errors import UsageError
+from gritcodec.evaluate.contenders.base import RATE, write_pcm
+
+# Clips below this hold no speech to rate: they count where every clip counts, and nowhere else.
+FAINT_DB = -70.0
+CLEAN = "clean"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A clip as it lies in its set: what it is called, where it is, its language and words if they are known."""
+
+    name: str
+    path: Path
+    language: str = ""
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip as codecs get it: a mono 16-bit wav file at 16 kHz.
+
+    Attributes:
+        name: as in its set, unique within its condition.
+        condition: "clean", or what was done to it.
+        language: of the manifest; empty where nobody says.
+        path: the wav file.
+        seconds: its length.
+        level_db: its RMS in dBFS.
+        digest: of its samples.
+        text: what is said, where the set tells.
+    """
+
+    name: str
+    condition: str
+    language: str
+    path: Path
+    seconds: float
+    level_db: float
+    digest: str
+    text: str | None = None
+
+    @property
+    def faint(self) -> bool:
+        """Whether it is too quiet to hold speech."""
+        return self.level_db <= FAINT_DB
+
+
+def read_set(folder: Path) -> list[Source]:
+    """List the clips of a set, sorted by name.
+
+    Raises:
+        UsageError: no such folder, no audio in it, or its manifest is not one.
+    """
+    from gritcodec.audio import audio_files
+
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder")
+    manifest = folder / "manifest.json"
+    if manifest.is_file():
+        return _from_manifest(folder, manifest)
+    paths = audio_files(folder)
+    if not paths:
+        raise UsageError(f"no audio in {folder}")
+    texts = _transcripts(folder)
+    return [
+        Source(path.relative_to(folder).as_posix(), path, "en" if path.stem in texts else "", texts.get(path.stem))
+        for path in paths
+    ]
+
+
+def _from_manifest(folder: Path, manifest: Path) -> list[Source]:
+    try:
+        rows = json.loads(manifest.read_text(encoding="utf-8"))
+        sources = [Source(row["file"], folder / row["file"], row.get("language", ""), row.get("text")) for row in rows]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{manifest} is not a list of clips with a file each: {error}") from error
+    for source in sources:
+        if not source.path.is_file():
+            raise UsageError(f"{manifest} names {source.name}, which is not there")
+    return sorted(sources, key=lambda source: source.name)
+
+
+def _transcripts(folder: Path) -> dict[str, str]:
+    """Read LibriSpeech's *.trans.txt: a line for each utterance, its name first."""
+    texts = {}
+    for path in sorted(folder.rglob("*.trans.txt")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            name, _, text = line.partition(" ")
+            texts[name] = text
+    return texts
+
+
+Item = TypeVar("Item", Source, Clip)
+
+
+def kind(name: str) -> str:
+    """Return what clips of one voice share: the first folder, or the name up to its first digit."""
+    first, slash, _ = name.partition("/")
+    return first if slash else re.split(r"\d", name)[0]
+
+
+def spread(items: Sequence[Item], count: int, seed: int) -> list[Item]:
+    """Draw so many, as evenly over languages and kinds as can be, the same ones for a seed; sorted by name."""
+    rng = random.Random(seed)
+    kinds: dict[tuple[str, str], list[Item]] = {}
+    for item in sorted(items, key=lambda item: item.name):
+        kinds.setdefault((item.language, kind(item.name)), []).append(item)
+    for members in kinds.values():
+        rng.shuffle(members)
+    drawn: list[Item] = []
+    # The largest kinds first: they stand for most of the set where fewer clips than kinds are drawn.
+    ordered = sorted(kinds.values(), key=len, reverse=True)
+    while len(drawn) < min(count, len(items)):
+        for members in ordered:
+            if members and len(drawn) < count:
+                drawn.append(members.pop())
+    return sorted(drawn, key=lambda item: item.name)
+
+
+def load(source: Source) -> NDArray[np.float32]:
+    """Return a clip's samples, mono at 16 kHz; AudioError where it cannot be read."""
+    from gritcodec import audio
+
+    waveform, rate = audio.read(source.path)
+    mono = waveform.mean(0, keepdims=True)
+    return audio.resample(mono, rate, RATE, round(mono.shape[1] * RATE / rate))[0]
+
+
+def write_clip(
+    samples: NDArray[np.floating], source: Source, condition: str, folder: Path, name: str | None = None
+) -> Clip:
+    """Write samples as the wav file that codecs get, and describe it."""
+    name = name or source.name
+    path = folder / condition / f"{Path(name).with_suffix('').as_posix().replace('/', '_')}.wav"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pcm = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
+    write_pcm(path, pcm, RATE)
+    level = float(10 * np.log10(np.mean(np.square(pcm / 32768)) + 1e-12))
+    digest = hashlib.sha256(pcm.tobytes()).hexdigest()[:20]
+    text = source.text if condition == CLEAN else None
+    return Clip(name, condition, source.language, path, len(pcm) / RATE, level, digest, text)
