@@ -159,7 +159,10 @@ def test_a_damaged_file_plays_and_says_what_is_lost(views, upload, codec):
 def test_long_recordings_wait_for_the_button_and_keep_one_take(views, workspace, upload):
     seen = []
     first = views.open_upload(KEY, upload("long.wav", wav(12)), 3.0, lambda *now: seen.append(now))
-    assert [now[0] for now in seen if now[1] > 11] and {now[0] for now in seen} == {"compressing", "decoding"}
+    assert [now[0] for now in seen if now[1] > 11] and {now[0] for now in seen} == {
+        "seconds compressed",
+        "seconds decoded",
+    }
     kept = published(workspace, first, ".wav")
     assert "press Listen" in views.listen(KEY, 1.0, False, False, quiet) and kept.exists()
     assert "<audio" in views.listen(KEY, 1.0, False, True, quiet) and not kept.exists()
@@ -206,9 +209,13 @@ def test_folders_of_killed_servers_and_of_idle_visitors_go(tmp_path, monkeypatch
     alive = Workspace(idle_seconds=-1)
     other = Workspace()
     assert not dead.exists() and alive.root.exists()
+    upload = alive.uploads / "talk.wav"
+    upload.touch()
     idle = alive.session("idle").folder
+    assert upload.exists()
+    monkeypatch.setattr("gritcodec.demo.workspace._UPLOAD_SECONDS", -1)
     alive.session("next")
-    assert not idle.exists()
+    assert not idle.exists() and not upload.exists()
     alive.close()
     other.close()
     assert not list(tmp_path.iterdir())

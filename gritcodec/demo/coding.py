@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _MAGIC = b"grit"
 
-# Called with what is being done, the seconds done and, where it is known, all seconds.
+# Called with what is counted, how much of it is done and, where it is known, how much there is.
 Watch = Callable[[str, float, float | None], None]
 
 
@@ -40,6 +40,11 @@ class Recording:
     seconds: float | None
     sample_rate: int
     channels: int
+
+    @property
+    def place(self) -> str:
+        """What names it among all recordings of a visit: two may have the same name."""
+        return f"{self.path.parent.name}/{self.name}"
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ def make_take(codec: Codec, recording: Recording, bitrate: float, grit: Path, li
     if recording.is_grit:
         files.write_bytes(grit, _lowered(recording, bitrate))
     else:
-        progress = limited(watch, "compressing", recording, limits)
+        progress = limited(watch, "seconds compressed", recording, limits)
         outcome = transfer.compress(codec, recording.path, grit, bitrate, overwrite=True, progress=progress)
         speed = outcome.seconds / max(outcome.took, 1e-9)
     return play_take(codec, recording, grit, limits, watch, speed)
@@ -140,7 +145,7 @@ def play_take(
 ) -> Take:
     """Decode a .grit file of a recording, through damage, into a WAV file beside it."""
     wav = grit.with_suffix(".wav")
-    progress = limited(watch, "decoding", recording, limits)
+    progress = limited(watch, "seconds decoded", recording, limits)
     with transfer.open_grit(grit) as reader:
         made_by = codec_for(codec, reader.header)
         outcome = transfer.decompress(made_by, reader, wav, span, overwrite=True, progress=progress)
@@ -174,7 +179,7 @@ def codec_for(codec: Codec, header: bitstream.Header) -> Codec:
 
 def write_wav(recording: Recording, target: Path, limits: Limits, watch: Watch, seconds: float | None = None) -> None:
     """Write an audio recording, or its first seconds, as the 16-bit WAV file that any browser plays."""
-    progress = limited(watch, "reading", recording, limits)
+    progress = limited(watch, "seconds read", recording, limits)
     with audio.AudioReader(recording.path) as reader:
         rate, left = reader.sample_rate, None if seconds is None else round(seconds * reader.sample_rate)
         done = 0

@@ -80,7 +80,7 @@ def compare(codec: Codec, original: Path, folder: Path, watch: Watch) -> Compari
     rows: list[tuple[float, Column, Column | None]] = []
     peers: dict[float, Column] = {}
     for done, asked in enumerate(rates):
-        watch("coding and measuring every bitrate", done, len(rates))
+        watch("bitrates measured", done, len(rates))
         # Leaving out bytes gives the very file that compressing at this bitrate gives.
         data = everything if asked == rates[-1] else bitstream.truncate(everything, asked)
         decoded = codec.decompress(data)[0].numpy().clip(-1, 1)

@@ -22,16 +22,16 @@ def hint(text: str) -> str:
     return f'<p class="hint">{escape(text)}</p>'
 
 
-def player(address: str, label: str, recording: str = "", play: bool = False) -> str:
+def player(address: str, label: str, place: str = "", play: bool = False) -> str:
     """The browser's own player: streams, works by keyboard, needs no script.
 
     Args:
         address: of the sound.
         label: for screen readers.
-        recording: players of the same recording keep their place when one replaces another.
+        place: players with the same text go on from each other's position.
         play: whether to begin at once.
     """
-    kept = f' data-recording="{escape(recording)}"' if recording else ""
+    kept = f' data-recording="{escape(place)}"' if place else ""
     begin = f' data-play="{time.time_ns():020d}"' if play else ""
     return (
         f'<audio controls preload="metadata" src="{escape(address)}" aria-label="{escape(label)}"{kept}{begin}></audio>'
@@ -51,18 +51,18 @@ def link(address: str, name: str, text: str, ident: str) -> str:
     return f'<a class="download" id="{ident}" href="{escape(address)}" download="{escape(name)}">{escape(text)}</a>'
 
 
-def original(name: str, wav: str, size: int, seconds: float, play: bool) -> str:
-    """The card of the original."""
+def original(name: str, place: str, wav: str, size: int, seconds: float) -> str:
+    """The card of the original; `place` as in `player`."""
     kbps = 8 * size / max(seconds, 1e-9) / 1000
     return (
-        f'<section class="card off"><h3>{escape(name)}: the original</h3>{player(wav, "original", name, play)}'
+        f'<section class="card off"><h3>{escape(name)}: the original</h3>{player(wav, "original", place, play=True)}'
         + facts([(f"{size:,} bytes", "WAV file", "bytes"), (f"{kbps:,.0f} kbps", "uncompressed", "kbps")])
         + "</section>"
     )
 
 
-def take(name: str, done: Take, wav: str, grit: str, play: bool) -> str:
-    """The card of a recording that went through the codec."""
+def take(name: str, place: str, done: Take, wav: str, grit: str, play: bool) -> str:
+    """The card of a recording that went through the codec; `place` as in `player`."""
     pairs = [
         (f"{done.size:,} bytes", "in the .grit file", "bytes"),
         (f"{done.kbps:.2f} kbps" if done.kbps else "-", "true bitrate", "kbps"),
@@ -73,7 +73,7 @@ def take(name: str, done: Take, wav: str, grit: str, play: bool) -> str:
     pairs.append((f"{done.decode_speed:,.0f} x", "real time, decoding", "decode-speed"))
     return (
         f'<section class="card"><h3>{escape(name)}: out of the .grit file</h3>'
-        + player(wav, "decoded", name, play)
+        + player(wav, "decoded", place, play)
         + _sizes(done)
         + facts(pairs)
         + damage(done.damage)
@@ -105,6 +105,8 @@ def comparison(view: Comparison, address: Address, missing: Sequence[str], peer_
     columns = [view.original, *(column for _, column, _ in view.rows), *view.peers]
     cards = "".join(_card(column, *address(column)) for column in columns)
     notes = f"The first {view.seconds:.1f} s. Spectrograms: up to half the sampling rate, -90 to -20 dB."
+    if view.peers:
+        notes += " Opus at the true bitrate that it comes nearest with: 6 kbps or so is its least."
     if missing:
         notes += f" To fill the table: pip install {' '.join(missing)}."
     return f'{_table(view)}<p class="hint">{escape(notes)} {escape(peer_note)}</p><div class="grid">{cards}</div>'

@@ -71,8 +71,7 @@ def build(views: Views) -> gr.Blocks:
     Args:
         views: what answers.
     """
-    # Gradio's own copies of uploads go after half an hour: a visitor has a link of their own by then.
-    with gr.Blocks(title="gritcodec", analytics_enabled=False, delete_cache=(300, 1800)) as page:
+    with gr.Blocks(title="gritcodec", analytics_enabled=False) as page:
         gr.Markdown(_TITLE, elem_id="title")
         top = _top(views)
         tabs = _tabs()
@@ -168,19 +167,26 @@ def _wire_top(page: gr.Blocks, views: Views, top: _Top, tabs: _Tabs) -> None:
         key = _key(request)
         return result(views.open_upload(key, path, bitrate, _watch(progress)), key)
 
-    def play(asked: bool) -> Callable[..., str]:
-        def listen(bitrate: float, off: bool, request: gr.Request, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
-            return views.listen(_key(request), bitrate, off, asked, _watch(progress))
+    def move(bitrate: float, request: gr.Request, progress: gr.Progress = gr.Progress()) -> Any:  # noqa: B008
+        return views.listen(_key(request), bitrate, False, False, _watch(progress)), False
 
-        return listen
+    def listen(bitrate: float, off: bool, request: gr.Request, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
+        return views.listen(_key(request), bitrate, off, True, _watch(progress))
 
     _on(page.load, open_first, [top.bitrate], top.card)
-    _on(top.clip.input, open_clip, [top.clip, top.bitrate], opened)
-    _on(top.upload.upload, open_file, [top.upload, top.bitrate], opened)
-    _on(top.microphone.stop_recording, open_file, [top.microphone, top.bitrate], opened)
-    _on(top.bitrate.input, play(False), [top.bitrate, top.off], top.card, trigger_mode="always_last")
-    _on(top.off.input, play(True), [top.bitrate, top.off], top.card, trigger_mode="always_last")
-    _on(top.listen.click, play(True), [top.bitrate, top.off], top.card)
+    _on(top.clip.input, open_clip, [top.clip, top.bitrate], opened, show_progress_on=top.card)
+    _on(top.upload.upload, open_file, [top.upload, top.bitrate], opened, show_progress_on=top.card)
+    _on(top.microphone.stop_recording, open_file, [top.microphone, top.bitrate], opened, show_progress_on=top.card)
+    _on(
+        top.bitrate.input,
+        move,
+        [top.bitrate],
+        [top.card, top.off],
+        trigger_mode="always_last",
+        show_progress_on=top.card,
+    )
+    _on(top.off.input, listen, [top.bitrate, top.off], top.card, trigger_mode="always_last")
+    _on(top.listen.click, listen, [top.bitrate, top.off], top.card)
 
 
 def _wire_tabs(views: Views, top: _Top, tabs: _Tabs) -> None:
@@ -206,7 +212,7 @@ def _wire_tabs(views: Views, top: _Top, tabs: _Tabs) -> None:
         return views.codes(_key(request), bitrate, _watch(progress))
 
     _on(tabs.compare.click, comparison, [], tabs.comparison)
-    _on(tabs.ask.click, ask, [tabs.pair, top.bitrate], [tabs.trial, tabs.verdict])
+    _on(tabs.ask.click, ask, [tabs.pair, top.bitrate], [tabs.trial, tabs.verdict], show_progress_on=tabs.trial)
     _on(tabs.is_a.click, answer(True), [], tabs.verdict)
     _on(tabs.is_b.click, answer(False), [], tabs.verdict)
     _on(tabs.drop.click, lose, [top.bitrate, tabs.percent, tabs.seed], [tabs.loss, tabs.seed])

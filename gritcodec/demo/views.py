@@ -230,7 +230,8 @@ class Views:
                 "grit": session.publish(take.grit, take.grit.name),
             }
         addresses = take_addresses(session)[bitrate]
-        return markup.take(_recording(session).name, take, addresses["listen"], addresses["grit"], play)
+        recording = _recording(session)
+        return markup.take(recording.name, recording.place, take, addresses["listen"], addresses["grit"], play)
 
     def _original(self, session: Session, recording: Recording, watch: Watch) -> str:
         if recording.is_grit:
@@ -242,7 +243,7 @@ class Views:
         wav, address = session.things["original"]
         size = wav.stat().st_size
         seconds = size / (2 * recording.channels * recording.sample_rate)
-        return markup.original(recording.name, address, size, seconds, play=True)
+        return markup.original(recording.name, recording.place, address, size, seconds)
 
     def _take(self, session: Session, bitrate: float, watch: Watch) -> Take:
         recording, takes = _recording(session), _takes(session)

@@ -25,6 +25,8 @@ except ImportError:
 
 _PREFIX, _LOCK = "gritcodec-demo-", ".lock"
 _NAME_LENGTH = 60
+# A visitor has a link of their own by then, see `adopt`.
+_UPLOAD_SECONDS = 1800.0
 
 
 class LeftError(GritcodecError):
@@ -117,6 +119,7 @@ class Workspace:
             for old in [k for k, s in self._sessions.items() if time.monotonic() - s.touched > self._idle]:
                 self._remove(old)
             if key not in self._sessions:
+                self._remove_old_uploads()
                 # The browser chooses the key: it never becomes a file name.
                 self._sessions[key] = Session(self.root / secrets.token_hex(8), self._published)
             self._sessions[key].touched = time.monotonic()
@@ -139,6 +142,12 @@ class Workspace:
         shutil.rmtree(self.root, ignore_errors=True)
         with contextlib.suppress(OSError):
             os.close(self._lock)
+
+    def _remove_old_uploads(self) -> None:
+        for file in self.uploads.rglob("*"):
+            with contextlib.suppress(OSError):
+                if file.is_file() and time.time() - file.stat().st_ctime > _UPLOAD_SECONDS:
+                    file.unlink()
 
     def _remove(self, key: str) -> None:
         session = self._sessions.pop(key, None)
