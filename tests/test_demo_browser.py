@@ -1,11 +1,13 @@
 """The listening page in a real browser, without a network: what a visitor does, by mouse, keyboard and thumb."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
+import urllib.request
 
 import pytest
 import soundfile
@@ -271,6 +273,7 @@ def test_lost_packets_and_the_codes(page, tmp_path):
     page.locator("#percent input[type=range]").focus()
     for _ in range(4):
         page.keyboard.press("PageUp")
+    page.wait_for_function("document.querySelector('#percent input[type=number]').value === '30'")
     page.click("#drop")
     is_playing(page, "#loss audio")
     lost = page.locator("#loss .strip .lost").count()
@@ -343,3 +346,24 @@ def test_visitors_queue_and_leave_nothing(visit, home):
     while any(folder.exists() for folder in mine) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not [folder for folder in mine if folder.exists()]
+
+
+def test_a_forged_path_and_a_foreign_address_are_refused(address, tmp_path):
+    secret = tmp_path / "secret.wav"
+    soundfile.write(secret, tone(1, 16000, 16000).T, 16000)
+
+    def ask(path, body=None):
+        request = urllib.request.Request(address + path, body and json.dumps(body).encode())
+        request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.read().decode()
+
+    config = json.loads(ask("config"))
+    upload = next(part["id"] for part in config["components"] if part["props"].get("elem_id") == "upload")
+    event = next(number for number, it in enumerate(config["dependencies"]) if upload in it["inputs"])
+    for forged in (str(secret), "/etc/hostname", "http://127.0.0.1:9/a.wav"):
+        file = {"path": forged, "meta": {"_type": "gradio.FileData"}}
+        ask("gradio_api/queue/join", {"data": [file, 3], "fn_index": event, "session_hash": "forger"})
+        told = ask("gradio_api/queue/data?session_hash=forger")
+        assert "process_completed" in told and "<audio" not in told
+        assert '"success":false' in told.replace(" ", "")

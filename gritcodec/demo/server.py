@@ -143,6 +143,8 @@ def application(model: str, host: str, workspace: Workspace, limits: Limits) -> 
         css=page.CSS,
         head=page.HEAD,
     )
+    # Otherwise Gradio takes the page for one that is still being built, and lets any file through.
+    blocks.has_launched = True
     return Guard(site, (*_LOOPBACK, host) if _is_loopback(host) else None)
 
 
