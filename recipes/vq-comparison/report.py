@@ -62,8 +62,9 @@ def plot(runs: list[dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot
 
     found = sorted(groups(runs).items(), key=lambda item: (item[0][1], item[0][0]))
-    figure, axes = pyplot.subplots(1, len(found), figsize=(6.2 * len(found), 6.5), squeeze=False)
-    for axis, ((level, size, stages), methods) in zip(axes[0], found, strict=True):
+    rows = -(-len(found) // 2)
+    figure, axes = pyplot.subplots(rows, 2, figsize=(14, 6.5 * rows), squeeze=False)
+    for axis, ((level, size, stages), methods) in zip(axes.flat, found, strict=False):
         for method, several in methods.items():
             x = [100 * run["perplexity"] for run in several]
             y = [run["log_mel"] for run in several]
