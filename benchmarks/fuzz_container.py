@@ -17,38 +17,66 @@ import sys
 import time
 import tracemalloc
 from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from gritcodec import bitstream
-from gritcodec.bitstream import Body, Header
+from gritcodec.bitstream import Body, ContextModel, Header
 from gritcodec.bitstream.crc import crc32c
-from gritcodec.errors import FormatError
+from gritcodec.errors import FormatError, GritcodecError
 
 # Seconds and bytes that reading one file of a few kB may take; the machine may be busy.
 MOST_SECONDS = 10.0
 MOST_BYTES = 16 << 20
 
 
-def original(seed: int) -> tuple[bytes, list[bytes]]:
-    """Return a random sound file of up to some kB, and the bodies of its packets."""
+def original(seed: int) -> tuple[bytes, list[bytes], ContextModel | None]:
+    """Return a random sound file of up to some kB, the bodies of its packets, and what they are read with."""
     draw = np.random.default_rng(seed)
     channels, stages = int(draw.integers(1, 4)), int(draw.integers(1, 9))
     frames, bits = int(draw.integers(1, 700)), int(draw.integers(4, 12))
     tags = (("title", "x" * int(draw.integers(0, 30))),) if draw.random() < 0.3 else ()
-    header = Header(draw.bytes(8), 16000, channels, frames * 320, stages, bits, tags=tags)
-    coding = bitstream.coding_for(header)
-    codes = draw.integers(0, 1 << bits, (channels, stages, frames))
+    entropy = draw.random() < 0.4
+    contexts = small_contexts(draw, stages, bits) if entropy else None
+    coding_number = bitstream.ENTROPY if entropy else bitstream.PLAIN
+    header = Header(draw.bytes(8), 16000, channels, frames * 320, stages, bits, coding=coding_number, tags=tags)
+    coding = bitstream.coding_for(header, contexts)
+    # Half of the codes are the same, so that blocks have all sorts of lengths.
+    codes = draw.integers(0, 1 << bits, (channels, stages, frames)) * draw.integers(0, 2, (channels, stages, 1))
     bodies = []
     for start in range(0, frames, 64):
         part = codes[:, : int(draw.integers(1, stages + 1)), start : start + 64]
         bodies.append(Body(part.shape[1], part.shape[2], coding.pack(part)))
     if draw.random() < 0.3:
-        writer = bitstream.Writer(Header(header.fingerprint, 16000, channels, None, stages, bits, tags=tags))
+        writer = bitstream.Writer(replace(header, num_samples=None))
         pieces = [writer.begin(), *map(writer.add, bodies), writer.finish(frames * 320)]
-        return b"".join(pieces), [body.data for body in bodies]
-    return bitstream.assemble(header, bodies), [body.data for body in bodies]
+        return b"".join(pieces), [body.data for body in bodies], contexts
+    return bitstream.assemble(header, bodies), [body.data for body in bodies], contexts
+
+
+def small_contexts(draw: np.random.Generator, stages: int, bits: int) -> ContextModel:
+    """Return contexts with random numbers: what they are worth does not matter here."""
+    size = 1 << bits
+
+    def integers(kind: type, most: int, *shape: int) -> np.ndarray:
+        return draw.integers(-most, most + 1, shape).astype(kind)
+
+    shifts = np.full(stages, 9, dtype=np.uint8)
+    return ContextModel(
+        {
+            "vectors": integers(np.int8, 127, stages, size, 2),
+            "vector_shift": np.zeros(stages, dtype=np.uint8),
+            "hidden": integers(np.int8, 127, stages, 12, 4),
+            "hidden_bias": integers(np.int32, 1000, stages, 4),
+            "hidden_shift": shifts,
+            "output": integers(np.int8, 127, stages, 4, size),
+            "output_bias": integers(np.int32, 1000, stages, size),
+            "output_shift": shifts,
+        }
+    )
 
 
 def damage(data: bytes, rng: random.Random) -> bytes:
@@ -78,7 +106,7 @@ def damage(data: bytes, rng: random.Random) -> bytes:
     return data
 
 
-def check(data: bytes, sound: bytes, bodies: list[bytes]) -> str:
+def check(data: bytes, sound: bytes, bodies: list[bytes], contexts: ContextModel | None) -> str:
     """Read a damaged file in every way; return `refused`, `whole` or `part`.
 
     Raises:
@@ -107,6 +135,7 @@ def check(data: bytes, sound: bytes, bodies: list[bytes]) -> str:
             # A pipe's end cannot restore its header.
             assert isinstance(stream, Trickle)
             continue
+        reader.use(contexts)
         reader.seek(len(bodies) // 2)
         for packet in reader.packets():
             if packet.body is not None and packet.number < len(bodies):
@@ -142,7 +171,7 @@ def campaign(files: int, seed: int = 0, originals: int = 200) -> Counter[str]:
     sources = [original(seed + number) for number in range(min(originals, files))]
     counts: Counter[str] = Counter()
     for number in range(files):
-        sound, bodies = sources[number % len(sources)]
+        sound, bodies, contexts = sources[number % len(sources)]
         data = damage(sound, rng)
         # Tracing every allocation is slow: a part of the files stands for all.
         traced = number % 20 == 0
@@ -150,7 +179,7 @@ def campaign(files: int, seed: int = 0, originals: int = 200) -> Counter[str]:
             tracemalloc.start()
         began = time.perf_counter()
         try:
-            counts[check(data, sound, bodies)] += 1
+            counts[check(data, sound, bodies, contexts)] += 1
             assert time.perf_counter() - began < MOST_SECONDS, "too slow"
             assert not traced or tracemalloc.get_traced_memory()[1] < MOST_BYTES, "too much memory"
         except Exception as error:
@@ -172,6 +201,8 @@ def guided(arguments: list[str]) -> None:
             del sys.modules[name]
         from gritcodec.bitstream import Reader, join, read_contents, truncate
 
+    contexts = small_contexts(np.random.default_rng(0), 3, 4)
+
     def one(data: bytes) -> None:
         for candidate in (data, _with_honest_header(data)):
             for strict in (False, True):
@@ -181,15 +212,17 @@ def guided(arguments: list[str]) -> None:
                     continue
                 assert len(contents.bodies) <= 2 * len(candidate) + 1025
                 reader = Reader(io.BytesIO(candidate))
+                header = reader.header
+                known = contexts if (header.code_bits, header.stages <= 3) == (4, True) else None
+                reader.use(known)
                 reader.seek(3)
                 for packet in reader.packets():
-                    if packet.body is not None:
-                        reader.codes(packet)
+                    if packet.body is not None and (known or not header.coding):
+                        with suppress(FormatError):
+                            reader.codes(packet)
                 if not contents.damage:
-                    try:
-                        join([candidate, truncate(candidate, limit=len(candidate))])
-                    except bitstream.edit.UsageError:
-                        continue
+                    with suppress(GritcodecError):
+                        join([candidate, truncate(candidate, limit=len(candidate))], known)
 
     atheris.Setup([sys.argv[0], *arguments], one)
     atheris.Fuzz()

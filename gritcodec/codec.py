@@ -9,7 +9,7 @@ import io
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -81,6 +81,11 @@ class Codec:
     def fingerprint(self) -> str:
         """What names the model's weights in a file: 16 hexadecimal digits."""
         return self._model.fingerprint.hex()
+
+    @property
+    def contexts(self) -> bitstream.ContextModel | None:
+        """What the model's codes are entropy-coded with; None: its files are packed plainly."""
+        return self._model.contexts
 
     @property
     def sample_rate(self) -> int:
@@ -212,7 +217,7 @@ class Codec:
         header = self._header(sample_rate, channels, 0, every, tags)
         most = min(bitstream.needed_stages(header, kbps, short=False), every) if size_limit is None else every
         encoder = ChunkEncoder(self._network, sample_rate, channels, most)
-        coding = bitstream.coding_for(header)
+        coding = bitstream.coding_for(header, self.contexts)
         bodies = [Body(c.shape[1], c.shape[2], coding.pack(c)) for c in _encoded(encoder, blocks)]
         header = self._header(sample_rate, channels, encoder.num_samples, every, tags)
         return bitstream.assemble_within(header, bodies, None if size_limit is not None else kbps, size_limit)
@@ -230,11 +235,13 @@ class Codec:
         Arguments and errors as in `compress_blocks`; the bitrate is the largest of `bitrates` not above the one
         asked for, and the file is within it at every moment from 10 s on.
         """
-        stages = self.stages_for(bitrate)
-        header = self._header(sample_rate, channels, None, stages, tags)
+        kbps = self.bitrates[self.stages_for(bitrate) - 1]
+        header = self._header(sample_rate, channels, None, len(self.bitrates), tags)
+        stages = min(bitstream.needed_stages(header, kbps, short=True), len(self.bitrates))
+        header = replace(header, stages=stages)
         encoder = ChunkEncoder(self._network, sample_rate, channels, stages)
-        coding = bitstream.coding_for(header)
-        writer = bitstream.LiveWriter(header)
+        coding = bitstream.coding_for(header, self.contexts)
+        writer = bitstream.LiveWriter(header, kbps)
         yield writer.begin()
         for chunk in _encoded(encoder, blocks):
             yield writer.add(Body(stages, chunk.shape[2], coding.pack(chunk)))
@@ -268,6 +275,7 @@ class Codec:
             UsageError: the recording ends before the span begins.
         """
         self._check_header(reader.header)
+        reader.use(self.contexts)
         return Playback(self._network, reader, span)
 
     def compress_file(
@@ -335,7 +343,8 @@ class Codec:
             self._code_bits,
             CHUNK_FRAMES,
             round(100 * self.frame_rate),
-            tags=tuple(tags),
+            bitstream.PLAIN if self.contexts is None else bitstream.ENTROPY,
+            tuple(tags),
         )
 
     def _check_header(self, header: Header) -> None:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gritcodec import config as configuration
+from gritcodec.bitstream import ContextModel
 from gritcodec.errors import ModelError, WrongModelError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gritcodec.nn.autoencoder import Autoencoder
 
 SHIPPED = Path(__file__).parent / "models"
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.yaml"
 FINGERPRINT_BYTES = 8
+# Tensors of the weights file that are not the network's: what entropy coding goes by.
+CONTEXTS = "contexts."
 # State of the quantizer that matters in training alone.
 _TRAINING_ONLY = {"quantizer.gaps", "quantizer.turn", "quantizer.radius_scale"}
 
@@ -31,12 +37,14 @@ class LoadedModel:
         fingerprint: first 8 bytes of the SHA-256 of the weights file; what a .grit file carries.
         network: the network, in evaluation mode.
         folder: where it came from.
+        contexts: what codes are entropy-coded with; None: they are not.
     """
 
     name: str
     fingerprint: bytes
     network: Autoencoder
     folder: Path
+    contexts: ContextModel | None = None
 
 
 def available() -> list[str]:
@@ -86,6 +94,23 @@ def find(wanted: bytes) -> Path:
     )
 
 
+def contexts(folder: Path) -> ContextModel | None:
+    """Return what a model's codes are entropy-coded with, or None; loads no torch.
+
+    Raises:
+        ModelError: the weights file is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(folder / WEIGHTS, framework="numpy") as file:
+            names = [name for name in file.keys() if name.startswith(CONTEXTS)]  # noqa: SIM118 - not a dict
+            tensors = {name.removeprefix(CONTEXTS): file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"cannot read {folder / WEIGHTS}: {error}") from error
+    return ContextModel(tensors) if tensors else None
+
+
 def load(folder: Path) -> LoadedModel:
     """Rebuild a network from its folder, float32, evaluation mode.
 
@@ -112,13 +137,13 @@ def load(folder: Path) -> LoadedModel:
     try:
         wanted = network.state_dict()
         # The first shipped weights carry a transform that is folded in already.
-        tensors = {name: t for name, t in tensors.items() if name != "quantizer.transform"}
+        tensors = {n: t for n, t in tensors.items() if n != "quantizer.transform" and not n.startswith(CONTEXTS)}
         tensors |= {name: wanted[name] for name in _TRAINING_ONLY}
         network.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()})
     except RuntimeError as error:
         raise ModelError(f"the weights in {folder} do not fit its {CONFIG}") from error
     network.eval().requires_grad_(False)
-    return LoadedModel(folder.resolve().name, fingerprint(folder), network, folder)
+    return LoadedModel(folder.resolve().name, fingerprint(folder), network, folder, contexts(folder))
 
 
 def start(network: Autoencoder, folder: Path) -> None:
@@ -135,13 +160,14 @@ def start(network: Autoencoder, folder: Path) -> None:
     network.load_state_dict(state)
 
 
-def save(folder: Path, network: Autoencoder, half: bool = True) -> None:
+def save(folder: Path, network: Autoencoder, half: bool = True, contexts: Mapping[str, NDArray] | None = None) -> None:
     """Write a model folder from which `load` rebuilds the network; the codebooks' transform is folded in.
 
     Args:
         folder: created when missing; existing files appear replaced only when whole.
         network: in any mode, on any device; left as it was.
         half: store parameters as float16 (buffers such as running statistics stay float32).
+        contexts: tensors of a `ContextModel` that was fitted to this network's codes.
     """
     import copy
 
@@ -157,6 +183,7 @@ def save(folder: Path, network: Autoencoder, half: bool = True) -> None:
             continue
         kind = torch.float16 if half and name in parameters else tensor.dtype
         tensors[name] = tensor.detach().to(kind).contiguous()
+    tensors |= {CONTEXTS + name: torch.from_numpy(tensor) for name, tensor in (contexts or {}).items()}
     folder.mkdir(parents=True, exist_ok=True)
     configuration.write_yaml(folder / f".{CONFIG}.part", folded.config)
     save_file(tensors, folder / f".{WEIGHTS}.part")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gritcodec.transfer import Outcome, Progress
 
 PIPE = "-"
-_CODINGS = {0: "plain"}
+_CODINGS = {bitstream.PLAIN: "plain", bitstream.ENTROPY: "entropy"}
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,14 @@ def truncate(source: Path, target: Path, bitrate: float | None, limit: int | Non
     return bitstream.whole_header(data), len(data)
 
 
-def join(sources: Sequence[Path], target: Path, force: bool) -> tuple[Header, int]:
+def join(sources: Sequence[Path], target: Path, model: str | None, force: bool) -> tuple[Header, int]:
     """Join files; return the header and the bytes of the result. Errors as in `bitstream.join`."""
-    data = bitstream.join([_read(source) for source in sources])
+    parts = [_read(source) for source in sources]
+    first = bitstream.whole_header(parts[0])
+    contexts = None
+    if first.coding == bitstream.ENTROPY:
+        contexts = model_store.contexts(model_store.resolve(model) if model else model_store.find(first.fingerprint))
+    data = bitstream.join(parts, contexts)
     _write(target, data, force)
     return bitstream.whole_header(data), len(data)
 
@@ -166,6 +171,8 @@ def _costs(contents: Contents, size: int) -> dict[str, Any]:
     frames = sum(body.frames for body in bodies)
     stages = sum(body.stages * body.frames for body in bodies) / max(frames, 1)
 
+    plain = sum(body.stages * header.block_bytes(body.frames) for body in bodies)
+
     def percent(part: int) -> float:
         return round(100 * part / size, 2)
 
@@ -177,6 +184,7 @@ def _costs(contents: Contents, size: int) -> dict[str, Any]:
         "code_bits": header.code_bits,
         "coding": _CODINGS.get(header.coding, str(header.coding)),
         "payload_bytes": payload,
+        "entropy_coding_saves_percent": round(100 * (1 - payload / plain), 2) if plain else 0.0,
         "header_bytes": contents.header_bytes,
         "check_bytes": contents.packet_bytes - payload,
         "end_bytes": contents.ending_bytes,

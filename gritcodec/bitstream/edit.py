@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gritcodec.bitstream import plan
+from gritcodec.bitstream.codings import coding_for
+from gritcodec.bitstream.contexts import ContextModel
 from gritcodec.bitstream.header import Header
-from gritcodec.bitstream.packing import CodeArray, coding_for
+from gritcodec.bitstream.packing import CodeArray
 from gritcodec.bitstream.reader import Damage, Reader
 from gritcodec.bitstream.writer import Body, LiveWriter, assemble, assemble_within
 from gritcodec.errors import UsageError
@@ -84,11 +86,13 @@ def truncate(data: bytes, kbps: float | None = None, limit: int | None = None) -
         raise UsageError(f"the file can be cut to {step:g} ... {header.stages * step:g} kbps, not to {kbps:g}")
     if not contents.live:
         return assemble_within(header, bodies, kbps)
-    writer = LiveWriter(replace(header, stages=stages, num_samples=None))
+    # A live stream's header names the most stages that its packets could have, not those that they came to have.
+    most = min(plan.needed_stages(header, kbps, short=True), header.stages)
+    writer = LiveWriter(replace(header, stages=most, num_samples=None), plan.nominal_kbps(header, kbps))
     return b"".join([writer.begin(), *map(writer.add, bodies), writer.finish(header.num_samples or 0)])
 
 
-def join(files: Sequence[bytes]) -> bytes:
+def join(files: Sequence[bytes], contexts: ContextModel | None = None) -> bytes:
     """Return a file that plays the given ones one after the other.
 
     Each recording but the last is followed by what fills up its last frame: 20 to 40 ms at 50 frames a second.
@@ -96,10 +100,12 @@ def join(files: Sequence[bytes]) -> bytes:
 
     Args:
         files: one or more sound files of the same model, rate and channels.
+        contexts: of the model that made them, for entropy-coded files.
 
     Raises:
         FormatError: one is not a .grit file, or damaged.
         UsageError: they differ in model, sample rate, channels or the layout of packets.
+        WrongModelError: they are entropy-coded, and `contexts` are not their model's.
     """
     contents = [read_contents(data, strict=True) for data in files]
     first = contents[0].header
@@ -110,7 +116,7 @@ def join(files: Sequence[bytes]) -> bytes:
     # An empty recording at the end has no frame of its own: the one before it ends with its own last sample.
     num_samples = frames * 100 * first.sample_rate // first.frame_rate + last
     header = replace(first, num_samples=num_samples)
-    return assemble(header, _repacked(header, contents))
+    return assemble(header, _repacked(header, contents, contexts))
 
 
 def _require_alike(first: Header, other: Header, number: int) -> None:
@@ -127,9 +133,9 @@ def _require_alike(first: Header, other: Header, number: int) -> None:
             raise UsageError(f"file {number} cannot be joined to the first: its {what} is {its}, not {mine}")
 
 
-def _repacked(header: Header, contents: Sequence[Contents]) -> Iterator[Body]:
+def _repacked(header: Header, contents: Sequence[Contents], contexts: ContextModel | None) -> Iterator[Body]:
     """Cut the packets of several files into packets anew."""
-    coding = coding_for(header)
+    coding = coding_for(header, contexts)
     waiting: list[CodeArray] = []
     for body in (body for each in contents for body in each.bodies if body is not None):
         waiting.append(coding.unpack(body.data, body.stages, body.frames))

@@ -12,7 +12,8 @@ PRE_RELEASE_MAGIC = b"GRIT"
 FINGERPRINT_BYTES = 8
 CRC_BYTES = 4
 PLAIN = 0
-CODINGS = (PLAIN,)
+ENTROPY = 1
+CODINGS = (PLAIN, ENTROPY)
 MAX_CHANNELS = 255
 MAX_SAMPLE_RATE = 768_000
 MAX_STAGES = 63
@@ -40,7 +41,7 @@ class Header:
         code_bits: bits a code, 1 to 16.
         packet_frames: frames in every packet but the last, 1 to 512.
         frame_rate: frames a second times 100, rounded, 1 to 16383; for budgets and times, not for decoding.
-        coding: how packets hold codes; 0 is plain bit packing.
+        coding: how packets hold codes; 0 is plain bit packing, 1 entropy coding.
         tags: optional (name, value) pairs of text about the recording.
     """
 

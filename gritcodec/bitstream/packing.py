@@ -1,7 +1,7 @@
 """Codes of one packet <-> bytes, in blocks: one for each stage, so that dropping stages is cutting bytes.
 
-A coding is chosen by the header; `coding_for` is the only place that knows which there are. A new one needs a
-number in `header.CODINGS` and a class with the methods of `Coding`.
+A coding is chosen by the header; `codings.coding_for` is the only place that knows which there are. A new one needs
+a number in `header.CODINGS` and a class with the methods of `Coding`.
 """
 
 from typing import Protocol
@@ -77,8 +77,3 @@ class PlainCoding:
     def cut(self, body: bytes, stages: int, frames: int, keep: int) -> bytes:
         """See `Coding.cut`."""
         return body[: keep * self._header.block_bytes(frames)]
-
-
-def coding_for(header: Header) -> Coding:
-    """Return the coding that a header names; headers with an unknown one are not read in the first place."""
-    return PlainCoding(header)

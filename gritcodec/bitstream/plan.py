@@ -5,13 +5,13 @@ truncated keeps the very stages that one encoded at the lower bitrate has; so th
 first are the same ones at every bitrate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gritcodec.bitstream.ending import INDEX_STEP, build_ending
-from gritcodec.bitstream.header import Header
+from gritcodec.bitstream.header import ENTROPY, PLAIN, Header
 from gritcodec.bitstream.packet import PACKET_OVERHEAD
 
 Stages = NDArray[np.int64]
@@ -28,11 +28,21 @@ def nominal_stages(header: Header, kbps: float) -> int:
     return int((kbps + _SLACK_KBPS) * 100_000 // (header.code_bits * header.frame_rate))
 
 
+def nominal_kbps(header: Header, kbps: float) -> float:
+    """Return the bitrate of `nominal_stages`, kbps a channel."""
+    return nominal_stages(header, kbps) * header.code_bits * header.frame_rate / 100_000
+
+
 def needed_stages(header: Header, kbps: float, short: bool) -> int:
-    """Return the most stages that any packet can have at a bitrate; `short`: less than 10 s."""
+    """Return the most stages that any packet can have at a bitrate, 1 or more; `short`: less than 10 s.
+
+    Plain packets of longer recordings may have one more than the bitrate is good for, which others then lack.
+    Entropy coding makes room for more, and twice as many are the limit: there is no telling before the codes
+    are there.
+    """
     stages = nominal_stages(header, kbps)
-    rest = kbps - stages * header.code_bits * header.frame_rate / 100_000
-    return stages + (not short and rest > _SLACK_KBPS)
+    more = not short and kbps - nominal_kbps(header, kbps) > _SLACK_KBPS
+    return max(stages + more, 1) * (2 if header.coding == ENTROPY else 1)
 
 
 def is_short(header: Header) -> bool:
@@ -47,23 +57,28 @@ def budget_bytes(header: Header, kbps: float) -> int:
     )
 
 
-def for_bitrate(header: Header, sizes: Sequence[Sequence[int]], kbps: float) -> Stages:
+def for_bitrate(header: Header, sizes: Sequence[Sequence[int]], frames: Sequence[int], kbps: float) -> Stages:
     """Choose the stages of every packet of a recording of known length.
 
     Args:
         header: of the recording; its stages are not looked at.
         sizes: for every packet the bytes of its body with 1, 2, ... stages.
-        kbps: what the file may cost, each channel; it is kept to from 10 s on, by all bytes together, unless
-            a single stage costs more.
+        frames: of every packet.
+        kbps: what the file may cost, each channel, unless a single stage costs more: all bytes together from 10 s
+            on, the bodies of packets alone in shorter recordings.
 
     Returns:
         int64 [packets], 1 or more each.
     """
-    if is_short(header):
-        stages = max(nominal_stages(header, kbps), 1)
+    most = needed_stages(header, kbps, is_short(header))
+    sizes = [row[:most] for row in sizes]
+    if not is_short(header):
+        return for_size(header, sizes, budget_bytes(header, kbps))
+    stages = max(nominal_stages(header, kbps), 1)
+    if header.coding == PLAIN:
         return np.array([min(stages, len(row)) for row in sizes], dtype=np.int64)
-    most = max(needed_stages(header, kbps, short=False), 1)
-    return for_size(header, [row[:most] for row in sizes], budget_bytes(header, kbps))
+    limit = sum(stages * header.block_bytes(count) for count in frames)
+    return _within(sizes, lambda table, chosen: int(table[np.arange(len(chosen)), chosen - 1].sum()), limit)
 
 
 def for_size(header: Header, sizes: Sequence[Sequence[int]], limit: int) -> Stages:
@@ -72,31 +87,41 @@ def for_size(header: Header, sizes: Sequence[Sequence[int]], limit: int) -> Stag
     Arguments and result as in `for_bitrate`. Where one stage is too much already, one stage it is: the
     caller compares.
     """
+    return _within(sizes, lambda table, chosen: _file_size(header, table, chosen), limit)
+
+
+def live_room(header: Header, kbps: float, frames: int, packets: int) -> float:
+    """Return the bytes that may be spent by now on all packets of a live stream, before its end is known.
+
+    Args:
+        header: of the stream.
+        kbps: each channel.
+        frames: of all packets so far, the next one included.
+        packets: without the next one.
+
+    Returns:
+        Bytes for the packets so far and the next one's body.
+    """
+    rate = header.frame_rate / 100
+    # Header, end with its copy, the last packet's filling up, and a block for what the decoder's delay costs.
+    fixed = 2 * (len(header.to_bytes()) + 8) + 16 + header.channels + header.block_bytes(header.packet_frames)
+    index = (packets + 1) * 4 / INDEX_STEP
+    budget = (kbps + _SLACK_KBPS) * 125 * header.channels * frames / rate
+    return budget - fixed * min((packets + 1) / _LIVE_PACKETS, 1) - index - PACKET_OVERHEAD
+
+
+def _within(sizes: Sequence[Sequence[int]], size: Callable[[Stages, Stages], int], limit: int) -> Stages:
+    """Return the largest choice of stages of a size within the limit, one stage a packet at least."""
     low, high = len(sizes), sum(map(len, sizes))
     order = _spread(len(sizes))
     table = _table(sizes)
     while low < high:
         middle = (low + high + 1) // 2
-        if _file_size(header, sizes, table, _stages(sizes, order, middle)) <= limit:
+        if size(table, _stages(sizes, order, middle)) <= limit:
             low = middle
         else:
             high = middle - 1
     return _stages(sizes, order, low)
-
-
-def live_stages(header: Header, number: int, dropped: int) -> int:
-    """Choose the stages of a packet in a live stream, before its end is known.
-
-    Args:
-        header: its stages are those of the bitrate.
-        number: of the packet.
-        dropped: stages that the packets before it have less than `header.stages`, together.
-    """
-    block = header.block_bytes(header.packet_frames)
-    # Header, end with its copy, the last packet's filling up, and a block for what the decoder's delay costs.
-    fixed = 2 * (len(header.to_bytes()) + 8) + 16 + header.channels + block
-    debt = (number + 1) * (PACKET_OVERHEAD + 4 / INDEX_STEP) + fixed * min((number + 1) / _LIVE_PACKETS, 1)
-    return max(1, header.stages - max(-int(-debt // block) - dropped, 0))
 
 
 def _spread(packets: int) -> NDArray[np.int64]:
@@ -125,7 +150,7 @@ def _table(sizes: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     return np.array(rows, dtype=np.int64).reshape(len(sizes), widest)
 
 
-def _file_size(header: Header, sizes: Sequence[Sequence[int]], table: NDArray[np.int64], stages: Stages) -> int:
+def _file_size(header: Header, table: Stages, stages: Stages) -> int:
     bodies = table[np.arange(len(stages)), stages - 1] + PACKET_OVERHEAD
     # The last packet may need a byte or two to tell its frames: two are counted.
     return len(header.to_bytes()) + int(bodies.sum()) + 2 + len(build_ending(header, bodies.tolist()))

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from gritcodec.bitstream import varint
+from gritcodec.bitstream.codings import coding_for
+from gritcodec.bitstream.contexts import ContextModel
 from gritcodec.bitstream.ending import INDEX_STEP, Ending, ending_length, parse_ending
 from gritcodec.bitstream.header import CRC_BYTES, HEADER_LIMIT, MAGIC, Header, parse_header
 from gritcodec.bitstream.packet import END, FULL, KIND, SHORT, Packet, number_of
-from gritcodec.bitstream.packing import CodeArray, coding_for
+from gritcodec.bitstream.packing import CodeArray
 from gritcodec.bitstream.repair import begins_almost_like_ours, repair_header
 from gritcodec.bitstream.window import Window
 from gritcodec.errors import CorruptFileError, FormatError
@@ -77,8 +79,12 @@ class Reader:
         self.header, self.header_bytes = self._read_header()
         self._window.skip(self.header_bytes)
         self.coding = coding_for(self.header)
-        # No coding may take more than plain packing does: that bounds what must be held.
-        self._body_limit = self.header.stages * self.header.block_bytes(self.header.packet_frames)
+        # No coding takes more than plain packing and a byte for each stage: that bounds what must be held.
+        self._body_limit = self.header.stages * (self.header.block_bytes(self.header.packet_frames) + 1)
+
+    def use(self, contexts: ContextModel | None) -> None:
+        """Take what entropy-coded codes are read with: the contexts of the model that made the file."""
+        self.coding = coding_for(self.header, contexts)
 
     def packets(self) -> Iterator[Packet]:
         """Yield every packet from here on; those that were lost have no body.
@@ -111,6 +117,7 @@ class Reader:
 
         Raises:
             CorruptFileError: its body holds none, though its checksum is right.
+            WrongModelError: the codes are entropy-coded, and `use` was not called with their model's contexts.
         """
         if packet.body is None:
             raise ValueError("a lost packet has no codes")
@@ -194,7 +201,8 @@ class Reader:
                 return None
             if not 1 <= frames < self.header.packet_frames:
                 return None
-        length = self.coding.length(self._window.view(start + at, 16), stages, frames)
+        # A coding may tell a block's length in three bytes.
+        length = self.coding.length(self._window.view(start + at, 3 * stages), stages, frames)
         if length is None or length > self._body_limit:
             return None
         size = at + length + CRC_BYTES

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gritcodec.bitstream import plan
+from gritcodec.bitstream.codings import coding_for
 from gritcodec.bitstream.ending import build_ending
 from gritcodec.bitstream.header import Header
 from gritcodec.bitstream.packet import build
-from gritcodec.bitstream.packing import Coding, coding_for
+from gritcodec.bitstream.packing import Coding
 from gritcodec.errors import UsageError
 
 
@@ -52,17 +53,20 @@ class Writer:
 class LiveWriter(Writer):
     """A file whose length nobody knows yet, within its bitrate at every moment from 10 s on."""
 
-    def __init__(self, header: Header) -> None:
-        """Begin a file; the header's stages are those of the bitrate, its number of samples is None."""
+    def __init__(self, header: Header, kbps: float) -> None:
+        """Begin a file; the header's stages are the most that a packet may have, its number of samples is None."""
         super().__init__(header)
         self._coding = coding_for(header)
-        self._dropped = 0
+        self._kbps = kbps
+        self._frames = 0
 
     def add(self, body: Body) -> bytes:
-        """Return the bytes of the next packet, with a stage or more left out where overhead must be made up for."""
-        keep = min(plan.live_stages(self._header, len(self._sizes), self._dropped), body.stages)
-        self._dropped += self._header.stages - keep
-        return super().add(cut(self._coding, body, keep))
+        """Return the bytes of the next packet, with as many stages as the bitrate has room for by now."""
+        self._frames += body.frames
+        room = plan.live_room(self._header, self._kbps, self._frames, len(self._sizes)) - sum(self._sizes)
+        sizes = self._coding.sizes(body.data, body.stages, body.frames)
+        keep = sum(size <= room for size in sizes[: self._header.stages])
+        return super().add(cut(self._coding, body, max(keep, 1)))
 
 
 def cut(coding: Coding, body: Body, keep: int) -> Body:
@@ -107,10 +111,11 @@ def assemble_within(
     """
     coding = coding_for(header)
     sizes = [coding.sizes(body.data, body.stages, body.frames) for body in bodies]
+    frames = [body.frames for body in bodies]
     if limit is not None:
         stages = plan.for_size(header, sizes, limit)
     elif kbps is not None:
-        stages = plan.for_bitrate(header, sizes, kbps)
+        stages = plan.for_bitrate(header, sizes, frames, kbps)
     else:
         raise ValueError("kbps or limit must be given")
     kept = [cut(coding, body, int(keep)) for body, keep in zip(bodies, stages, strict=True)]

@@ -1,0 +1,84 @@
+"""Symbols <-> bytes by range coding: constriction's coder, with the shortest ending that decodes.
+
+The coder is the one of G. N. N. Martin, "Range encoding" (1979), with words of 32 bits, a state of 64 bits and
+probabilities in units of 2^-24; docs/bitstream.md says it exactly. Its input are integers alone, so nothing
+depends on how a machine rounds.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gritcodec.errors import CorruptFileError
+
+PRECISION = 24
+_WORD = 32
+# Zero words behind a block: as many as a decoder looks ahead.
+_AHEAD = 8
+
+# Integers [symbols, alphabet], each row with the sum 2^24 - alphabet; one is added to each.
+Weights = NDArray[np.int64]
+
+
+class Encoder:
+    """Symbols into bytes, in order."""
+
+    def __init__(self) -> None:
+        """Begin a block."""
+        import constriction
+
+        self._coder = constriction.stream.queue.RangeEncoder()
+        self._model = constriction.stream.model.Categorical(perfect=False)
+
+    def push(self, symbols: NDArray[np.integer], weights: Weights) -> None:
+        """Append symbols [n] under weights [n, alphabet]."""
+        if len(symbols):
+            # constriction's probabilities of this sum become exactly weight + 1 in 2^24, for all partial sums
+            # are integers that float32 holds.
+            self._coder.encode(np.ascontiguousarray(symbols, dtype=np.int32), self._model, weights.astype(np.float32))
+
+    def finish(self) -> bytes:
+        """Return the shortest bytes which, followed by zeros, decode to the symbols."""
+        words = [int(word) for word in self._coder.get_compressed()]
+        position, (lower, size) = self._coder.pos()
+        count = max(len(words), position + 2)
+        point = 0
+        for word in words + [0] * (count - len(words)):
+            point = point << _WORD | word
+        # The words so far may still get a carry, which the sealed ones tell.
+        behind = _WORD * (count - position - 2)
+        scale = 2 * _WORD + behind
+        low = ((point - (lower << behind)) >> scale << scale) + (lower << behind)
+        high = low + (size << behind)
+        for length in range(4 * count + 1):
+            rest = 8 * (4 * count - length)
+            rounded = -(-low >> rest)
+            if rounded << rest < high:
+                return rounded.to_bytes(length, "big")
+        raise AssertionError("an interval that holds no point")
+
+
+class Decoder:
+    """Symbols out of a block, in order."""
+
+    def __init__(self, block: bytes) -> None:
+        """Begin to read a block that `Encoder.finish` gave."""
+        import constriction
+
+        words = np.frombuffer(block + bytes(-len(block) % 4 + _AHEAD), dtype=">u4").astype(np.uint32)
+        self._coder = constriction.stream.queue.RangeDecoder(words)
+        self._model = constriction.stream.model.Categorical(perfect=False)
+
+    def take(self, weights: Weights) -> NDArray[np.int32]:
+        """Return as many symbols as weights [n, alphabet] has rows."""
+        if not len(weights):
+            return np.zeros(0, dtype=np.int32)
+        return self._read(lambda: self._coder.decode(self._model, weights.astype(np.float32)))
+
+    @staticmethod
+    def _read(decode: Callable[[], NDArray[np.int32]]) -> NDArray[np.int32]:
+        try:
+            return decode()
+        except (ValueError, AssertionError) as error:
+            raise CorruptFileError("the file is damaged: a packet holds no codes") from error
