@@ -4,6 +4,8 @@ import io
 import random
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +178,28 @@ def test_work_ends_when_the_visitor_leaves(views, workspace, upload):
 
     assert "the page was closed" in views.open_upload(KEY, path, 3.0, leave)
     assert [entry.name for entry in workspace.root.iterdir() if entry.is_dir()] == ["uploads"]
+
+
+def test_a_new_wish_ends_the_one_before(views, upload):
+    views.open_upload(KEY, upload("long.wav", wav(12)), 1.0, quiet)
+    results = []
+
+    def ask_for_another(*_):
+        if not asking.is_alive() and not results:
+            asking.start()
+            while views._workspace.session(KEY)._wish < 3:
+                time.sleep(0.01)
+
+    asking = threading.Thread(target=lambda: results.append(views.listen(KEY, 2.0, False, True, quiet)))
+    assert "something else was asked for" in views.listen(KEY, 3.0, False, True, ask_for_another)
+    asking.join()
+    assert "2kbps.grit" in results[0]
+
+
+def test_recordings_that_would_be_too_large_as_wav(views, upload):
+    views.limits = Limits(wav_bytes=100_000, grit_bytes=1000)
+    assert "more than 0 MB of sound" in views.open_upload(KEY, upload("a.wav", wav(1, 60000)), 3.0, quiet)
+    assert "too large for this page" in views.open_upload(KEY, upload("a.grit", b"grit" + bytes(1000)), 3.0, quiet)
 
 
 def test_two_visitors_with_the_same_upload(views, workspace, upload):

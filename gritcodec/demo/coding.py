@@ -86,9 +86,9 @@ def open_recording(path: Path, name: str, limits: Limits) -> Recording:
         UsageError: too large or too long.
         AudioError, FormatError: it is neither audio nor a .grit file.
     """
-    limits.check_size(path.stat().st_size)
     with files.open_bytes(path) as stream:
         is_grit = stream.read(len(_MAGIC)) == _MAGIC or path.suffix.lower() == ".grit"
+    limits.check_size(path.stat().st_size, is_grit)
     if is_grit:
         with transfer.open_grit(path) as reader:
             header = reader.header
@@ -96,7 +96,7 @@ def open_recording(path: Path, name: str, limits: Limits) -> Recording:
     else:
         with audio.AudioReader(path) as source:
             facts = source.expected_seconds, source.sample_rate, source.channels
-    limits.check_length(facts[0] or 0.0, facts[2])
+    limits.check_length(facts[0] or 0.0, facts[2], facts[1])
     return Recording(path, name, is_grit, *facts)
 
 
@@ -104,7 +104,7 @@ def limited(watch: Watch, what: str, recording: Recording, limits: Limits) -> tr
     """Return a progress callback for `transfer` that also ends work on a recording longer than it said."""
 
     def progress(done: float, total: float | None) -> None:
-        limits.check_length(done, recording.channels)
+        limits.check_length(done, recording.channels, recording.sample_rate)
         watch(what, done, total)
 
     return progress

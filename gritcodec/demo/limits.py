@@ -11,6 +11,8 @@ class Limits:
 
     Attributes:
         upload_bytes: of one file.
+        grit_bytes: of one .grit file, which is read at once: 90 minutes at 64 kbps come to 43 MB.
+        wav_bytes: of a recording as 16-bit WAV, which is what it decodes to.
         seconds: of one recording in one or two channels; more channels have proportionately less.
         short_seconds: up to here a recording is coded anew at every move of the slider.
         excerpt_seconds: of a recording that is compared, drawn and tested blind.
@@ -20,6 +22,8 @@ class Limits:
     """
 
     upload_bytes: int = 1_000_000_000
+    grit_bytes: int = 50_000_000
+    wav_bytes: int = 2_000_000_000
     seconds: float = 5400.0
     short_seconds: float = 120.0
     excerpt_seconds: float = 20.0
@@ -27,8 +31,8 @@ class Limits:
     waiting: int = 40
     at_once: int = 2
 
-    def check_length(self, seconds: float, channels: int) -> None:
-        """Refuse a recording that is too long, with UsageError."""
+    def check_length(self, seconds: float, channels: int, sample_rate: int) -> None:
+        """Refuse a recording that is too long, or would be too large as WAV, with UsageError."""
         most = self.seconds * 2 / max(channels, 2)
         if seconds > most:
             raise UsageError(
@@ -36,10 +40,14 @@ class Limits:
                 + (f" in {channels} channels" if channels > 2 else "")
                 + " (the command line has no such limit)"
             )
-
-    def check_size(self, size: int) -> None:
-        """Refuse a file that is too large, with UsageError."""
-        if size > self.upload_bytes:
+        if 2 * seconds * channels * sample_rate > self.wav_bytes:
             raise UsageError(
-                f"this file is too large for this page: it takes {self.upload_bytes / 1e6:,.0f} MB at most"
+                f"this recording is too large for this page: {sample_rate:,} Hz in {channels} channels come to more "
+                f"than {self.wav_bytes / 1e6:,.0f} MB of sound"
             )
+
+    def check_size(self, size: int, is_grit: bool) -> None:
+        """Refuse a file that is too large, with UsageError."""
+        most = min(self.grit_bytes, self.upload_bytes) if is_grit else self.upload_bytes
+        if size > most:
+            raise UsageError(f"this file is too large for this page: it takes {most / 1e6:,.0f} MB at most")

@@ -41,7 +41,7 @@ def player(address: str, label: str, place: str = "", play: bool = False) -> str
 def facts(pairs: Sequence[tuple[str, str, str]]) -> str:
     """Large numbers with their meaning: (number, meaning, id)."""
     tiles = "".join(
-        f'<div id="{name}"><dd>{escape(number)}</dd><dt>{escape(meaning)}</dt></div>' for number, meaning, name in pairs
+        f'<div id="{name}"><dt>{escape(meaning)}</dt><dd>{escape(number)}</dd></div>' for number, meaning, name in pairs
     )
     return f'<dl class="facts">{tiles}</dl>'
 

@@ -192,7 +192,8 @@ def _wire_top(page: gr.Blocks, views: Views, top: _Top, tabs: _Tabs) -> None:
     def listen(bitrate: float, off: bool, request: gr.Request, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
         return views.listen(_key(request), bitrate, off, True, _watch(progress))
 
-    _on(page.load, open_first, [top.bitrate], top.card)
+    # Lanes of their own for what takes no time: they need not wait behind somebody's hour of speech.
+    _on(page.load, open_first, [top.bitrate], top.card, lane="first")
     _on(top.clip.input, open_clip, [top.clip, top.bitrate], opened, show_progress_on=top.card)
     _on(top.upload.upload, open_file, [top.upload, top.bitrate], opened, show_progress_on=top.card)
     _on(top.microphone.stop_recording, open_file, [top.microphone, top.bitrate], opened, show_progress_on=top.card)
@@ -232,17 +233,17 @@ def _wire_tabs(views: Views, top: _Top, tabs: _Tabs) -> None:
 
     _on(tabs.compare.click, comparison, [], tabs.comparison)
     _on(tabs.ask.click, ask, [tabs.pair, top.bitrate], [tabs.trial, tabs.verdict], show_progress_on=tabs.trial)
-    _on(tabs.is_a.click, answer(True), [], tabs.verdict)
-    _on(tabs.is_b.click, answer(False), [], tabs.verdict)
+    _on(tabs.is_a.click, answer(True), [], tabs.verdict, lane="answers")
+    _on(tabs.is_b.click, answer(False), [], tabs.verdict, lane="answers")
     _on(tabs.drop.click, lose, [top.bitrate, tabs.percent, tabs.seed], [tabs.loss, tabs.seed])
     _on(tabs.draw.click, draw, [top.bitrate], tabs.codes)
 
 
-def _on(event: Callable[..., Any], work: Callable[..., Any], inputs: Any, outputs: Any, **more: Any) -> None:
-    """Wire an event: private, so that there is no API, and in one queue with all other work."""
-    event(
-        work, inputs, outputs, api_visibility="private", concurrency_id="codec", scroll_to_output=False, **more
-    )  # fmt: skip
+def _on(
+    event: Callable[..., Any], work: Callable[..., Any], inputs: Any, outputs: Any, lane: str = "codec", **more: Any
+) -> None:
+    """Wire an event: private, so that there is no API; the events of a lane are worked on a few at a time."""
+    event(work, inputs, outputs, api_visibility="private", concurrency_id=lane, **more)
 
 
 def _key(request: gr.Request) -> str:

@@ -44,22 +44,35 @@ def one_line(error: Exception, session: Session | None = None) -> str:
     return text if session is None else text.replace(f"{session.folder}/", "")
 
 
-def _view(work: Callable[Concatenate["Views", Session, _P], str]) -> Callable[Concatenate["Views", str, _P], str]:
-    """Let a view work for the visitor of a key, one wish at a time, and turn errors into one line of HTML."""
+_Work = Callable[Concatenate["Views", Session, _P], str]
+_Asked = Callable[Concatenate["Views", str, _P], str]
 
-    @wraps(work)
-    def run(self: "Views", key: str, *args: _P.args, **kwargs: _P.kwargs) -> str:
-        session = self._workspace.session(key)
-        with session.lock:
-            try:
-                session.check_presence()
-                return work(self, session, *args, **kwargs)
-            except Exception as error:
-                if not isinstance(error, GritcodecError):
-                    console.note(one_line(error))
-                return markup.problem(one_line(error, session))
 
-    return run
+def _view(ends_others: bool = False) -> Callable[[_Work[_P]], _Asked[_P]]:
+    """Let a view work for the visitor of a key, one wish at a time, and turn errors into one line of HTML.
+
+    Args:
+        ends_others: whether it ends a wish of this kind that is being worked on: an hour is not coded for nobody.
+    """
+
+    def decorate(work: _Work[_P]) -> _Asked[_P]:
+        @wraps(work)
+        def run(self: "Views", key: str, *args: _P.args, **kwargs: _P.kwargs) -> str:
+            session = self._workspace.session(key)
+            # Before the lock is waited for: whoever holds it finds out and lets go.
+            number = session.wish() if ends_others else None
+            with session.lock:
+                try:
+                    session.begin(number)
+                    return work(self, session, *args, **kwargs)
+                except Exception as error:
+                    if not isinstance(error, GritcodecError):
+                        console.note(one_line(error))
+                    return markup.problem(one_line(error, session))
+
+        return run
+
+    return decorate
 
 
 class Views:
@@ -79,7 +92,7 @@ class Views:
         rates, own = self.codec.bitrates, coding.own_bitrate(recording)
         return max([rate for rate in rates if rate <= own], default=rates[0])
 
-    @_view
+    @_view(ends_others=True)
     def open_clip(self, session: Session, clip: str, bitrate: float, watch: Watch, play: bool = True) -> str:
         """Open a bundled clip and play it at a bitrate."""
         if clip not in CLIPS:
@@ -88,7 +101,7 @@ class Views:
         self._open(session, source, source.stem)
         return self._listen(session, bitrate, watch, play)
 
-    @_view
+    @_view(ends_others=True)
     def open_upload(self, session: Session, upload: str, bitrate: float, watch: Watch) -> str:
         """Open an uploaded or recorded file; a .grit file is played as it is."""
         _forget(session)
@@ -106,7 +119,7 @@ class Views:
             bitrate = coding.own_bitrate(recording)
         return self._listen(session, bitrate, watch, play=True)
 
-    @_view
+    @_view(ends_others=True)
     def listen(self, session: Session, bitrate: float, off: bool, asked: bool, watch: Watch) -> str:
         """Play the open recording at a bitrate, or the original.
 
@@ -125,7 +138,7 @@ class Views:
             return markup.hint(f"{minutes:.1f} minutes: press Listen to code all of it at {bitrate:g} kbps.")
         return self._listen(session, bitrate, watch, play=True)
 
-    @_view
+    @_view()
     def comparison(self, session: Session, watch: Watch) -> str:
         """Show every bitrate, and Opus, side by side."""
         if "comparison" not in session.things:
@@ -139,7 +152,7 @@ class Views:
 
         return markup.comparison(session.things["comparison"], address, compare.missing_measures(), note)
 
-    @_view
+    @_view()
     def loss(self, session: Session, bitrate: float, percent: float, seed: int, watch: Watch) -> str:
         """Drop packets of the recording's file and play what is left."""
         recording = _recording(session)
@@ -160,7 +173,7 @@ class Views:
             + markup.link(addresses[1], grit.name, "Download the file with packets missing", "download-lossy")
         )
 
-    @_view
+    @_view()
     def codes(self, session: Session, bitrate: float, watch: Watch) -> str:
         """Draw the codes, and the stages that each bitrate keeps."""
         recording = _recording(session)
@@ -185,7 +198,7 @@ class Views:
         text = f"the codes of {recording.name}, stages by time, and the stages that each bitrate keeps"
         return f'<img class="codes" src="{session.publish(target, target.name)}" alt="{text}">'
 
-    @_view
+    @_view()
     def ask(self, session: Session, pair: str, bitrate: float, watch: Watch) -> str:
         """Begin a blind trial: three players under names that tell nothing."""
         if pair not in PAIRS:
@@ -203,7 +216,7 @@ class Views:
             addresses.append((letter, session.publish(copy, copy.name)))
         return markup.trial(addresses)
 
-    @_view
+    @_view()
     def answer(self, session: Session, says_a: bool) -> str:
         """Judge an answer and tell the score."""
         examiner = _examiner(session)

@@ -30,7 +30,7 @@ _UPLOAD_SECONDS = 1800.0
 
 
 class LeftError(GritcodecError):
-    """The visitor has closed the page: nobody waits for the result."""
+    """Nobody waits for the result: the visitor has closed the page, or wishes for something else by now."""
 
 
 def safe_stem(name: str) -> str:
@@ -55,6 +55,8 @@ class Session:
         self.things: dict[str, Any] = {}
         self.lock = threading.RLock()
         self.left = False
+        self._wish = 0
+        self._working_on: int | None = None
         self.touched = time.monotonic()
         self._published = published
         self._tokens: list[str] = []
@@ -80,11 +82,23 @@ class Session:
         self._tokens.append(token)
         return f"sound/{token}/{name}"
 
+    def wish(self) -> int:
+        """Announce a wish that ends the ones announced before it; return its number."""
+        self._wish += 1
+        return self._wish
+
+    def begin(self, wish: int | None) -> None:
+        """Begin to work on a wish, None for one that was not announced; raise LeftError as `check_presence` does."""
+        self._working_on = wish
+        self.check_presence()
+
     def check_presence(self) -> None:
-        """Raise LeftError if the visitor has left."""
+        """Raise LeftError if the visitor has left, or wishes for something else by now."""
         self.touched = time.monotonic()
         if self.left:
             raise LeftError("the page was closed")
+        if self._working_on not in (None, self._wish):
+            raise LeftError("stopped: something else was asked for")
 
     def clear(self) -> None:
         """Forget the recording and everything made of it; addresses end with it."""
