@@ -66,6 +66,8 @@ def stoi(reference: np.ndarray, degraded: np.ndarray, sample_rate: int, extended
     import pystoi
 
     original, decoded = _pair(reference, degraded, sample_rate)
+    if not original.any():
+        raise AudioError("STOI cannot rate this clip: silence")
     with warnings.catch_warnings():
         # pystoi answers 1e-5 with a warning where it has too few frames: no number is better than a false one.
         warnings.simplefilter("error", RuntimeWarning)

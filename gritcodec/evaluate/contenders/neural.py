@@ -223,19 +223,25 @@ def load_model(class_name: str, folder: Path) -> Any:
         state = torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True)
         model.load_state_dict(state)
         return model.eval()
-    return transformers_class(class_name).from_pretrained(folder, local_files_only=True).eval()
+    model_class = transformers_class(class_name)
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    return model_class.from_pretrained(folder, local_files_only=True).eval()
 
 
 def transformers_class(name: str) -> Any:
     """Return a model class of transformers.
 
-    Beside a CPU build of torch, `import torchaudio` ends with an OSError, and transformers tries it. An import that
-    failed is not tried again: this one clears the way.
+    Beside a CPU build of torch, `import torchaudio` ends with an OSError, and transformers tries it wherever the
+    package is installed. No codec here needs it: transformers is told that it is not there.
     """
-    import contextlib
-
-    with contextlib.suppress(OSError, ImportError):
-        import torchaudio  # noqa: F401
     import transformers
+    import transformers.utils
 
-    return getattr(transformers, name)
+    available = transformers.utils.is_torchaudio_available
+    transformers.utils.is_torchaudio_available = lambda: False
+    try:
+        return getattr(transformers, name)
+    finally:
+        transformers.utils.is_torchaudio_available = available
