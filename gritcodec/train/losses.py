@@ -9,11 +9,22 @@ from torch import Tensor, nn
 
 from gritcodec.train.config import LossConfig
 
-# (window, mel bands): short windows see onsets, long ones harmonics. Six, as in DAC (arXiv 2306.06546), from 4 ms up.
+# (window, mel bands), in samples at 16 kHz: short windows see onsets, long ones harmonics. Six, as in DAC (arXiv
+# 2306.06546), from 4 ms up.
 MEL_SCALES = ((64, 8), (128, 16), (256, 32), (512, 64), (1024, 80), (2048, 128))
 STFT_SCALES = ((512, 128), (1024, 256), (2048, 512))
 _MEL_FLOOR = 1e-3  # measured: a lower floor spends the gradient on silence
 _POWER_FLOOR = 1e-4  # of auraloss, likewise: at its default 1e-8 near-empty bins were 94% of the gradient
+
+
+def at_rate(samples: int, sample_rate: int) -> int:
+    """Return a window as long as `samples` at 16 kHz, in multiples of 16 samples, so that a hop divides it."""
+    return max(round(samples * sample_rate / 16_000 / 16), 1) * 16
+
+
+def mel_distances(sample_rate: int) -> list[LogMelDistance]:
+    """All six scales, as long in time at every sampling rate."""
+    return [LogMelDistance(sample_rate, at_rate(window, sample_rate), bands) for window, bands in MEL_SCALES]
 
 
 def mel_filters(sample_rate: int, window: int, bands: int) -> Tensor:
@@ -93,16 +104,21 @@ class ReconstructionLoss(nn.Module):
         super().__init__()
         self.config = config
         if config.mel:
-            self.mel = nn.ModuleList(LogMelDistance(sample_rate, *scale) for scale in MEL_SCALES)
+            self.mel = nn.ModuleList(mel_distances(sample_rate))
         if config.stft:
             from auraloss.freq import STFTLoss
 
             self.stft = nn.ModuleList(
-                STFTLoss(fft_size=window, hop_size=hop, win_length=window, eps=_POWER_FLOOR)
+                STFTLoss(
+                    fft_size=at_rate(window, sample_rate),
+                    hop_size=at_rate(hop, sample_rate),
+                    win_length=at_rate(window, sample_rate),
+                    eps=_POWER_FLOOR,
+                )
                 for window, hop in STFT_SCALES
             )
         if config.complex:
-            self.complex = CompressedComplexDistance()
+            self.complex = CompressedComplexDistance(at_rate(512, sample_rate), at_rate(128, sample_rate))
 
     def forward(self, output: Tensor, target: Tensor, draw: random.Random | None = None) -> dict[str, Tensor]:
         """Weighted losses by name.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from pathlib import Path
 
@@ -59,6 +60,9 @@ def main(
         config = dataclasses.replace(config, minutes=minutes)
     if smoke:
         config = _smoke(config)
+    # Large pages for tensors: a sixth of a step on the CPU went into mapping small ones (docs/training.md). torch reads
+    # this when it first allocates.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     from gritcodec.train.trainer import Trainer
 
     trainer = Trainer(config, resume=resume and not smoke, cpu=cpu)

@@ -18,7 +18,7 @@ from gritcodec.nn.autoencoder import Autoencoder
 from gritcodec.nn.config import NetworkConfig
 from gritcodec.train.config import DataConfig
 from gritcodec.train.data import open_corpus
-from gritcodec.train.losses import MEL_SCALES, LogMelDistance
+from gritcodec.train.losses import mel_distances
 
 BITRATES = (1.5, 3.0, 6.0)  # kbps
 SECONDS, CLIPS = 4.0, 8
@@ -54,7 +54,7 @@ class Validation:
         except ConfigError:
             self.clips = None
             print("gritcodec: the corpus holds no voices out: nothing to validate on", file=sys.stderr)
-        self.mel = [LogMelDistance(network.sample_rate, *scale) for scale in MEL_SCALES]
+        self.mel = mel_distances(network.sample_rate)
 
     def measure(self, network: Autoencoder) -> dict[str, float]:
         """PESQ-WB, ESTOI and log-mel distance at 1.5, 3 and 6 kbps, and their score; evaluation mode, CPU.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gritcodec.train.losses import MEL_SCALES, LogMelDistance
+from gritcodec.train.losses import mel_distances
 
 
 def reconstruction(output: Tensor, target: Tensor, sample_rate: int) -> dict[str, float]:
@@ -16,7 +16,7 @@ def reconstruction(output: Tensor, target: Tensor, sample_rate: int) -> dict[str
     from auraloss.time import SISDRLoss
 
     with torch.no_grad():
-        scales = [LogMelDistance(sample_rate, *scale) for scale in MEL_SCALES]
+        scales = mel_distances(sample_rate)
         mel = torch.stack([scale(output, target) for scale in scales]).mean()
         loud = target.square().mean(-1) > 1e-6  # a silent segment has no SI-SDR
         sdr = -SISDRLoss()(output[loud][:, None], target[loud][:, None])
