@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from conftest import tone
 
-from gritcodec import bitstream, cli
+from gritcodec import bitstream, cli, model_store
 from gritcodec.bitstream import Reader
 from gritcodec.codec import load
 from gritcodec.demo import blindtest, compare, opus, packetloss, pictures, server
@@ -21,6 +21,7 @@ from gritcodec.demo.limits import Limits
 from gritcodec.demo.views import CLIPS, PAIRS, Views
 from gritcodec.demo.workspace import Workspace, adopt, safe_stem
 from gritcodec.errors import CorruptFileError, UsageError
+from gritcodec.train.contexts import write as write_contexts
 
 KEY = "a visitor"
 
@@ -200,6 +201,23 @@ def test_recordings_that_would_be_too_large_as_wav(views, upload):
     views.limits = Limits(wav_bytes=100_000, grit_bytes=1000)
     assert "more than 0 MB of sound" in views.open_upload(KEY, upload("a.wav", wav(1, 60000)), 3.0, quiet)
     assert "too large for this page" in views.open_upload(KEY, upload("a.grit", b"grit" + bytes(1000)), 3.0, quiet)
+
+
+def test_entropy_coded_files_play_lose_packets_and_are_drawn(tiny_model, workspace, upload, tmp_path):
+    sys.path.insert(0, str(Path(__file__).parent / "golden"))
+    import contexts as golden
+
+    model_store.save(tmp_path / "coded", model_store.load(tiny_model).network)
+    write_contexts(tmp_path / "coded", golden.tensors(12, 10, 8, 8))
+    views = Views(load(tmp_path / "coded"), workspace, Limits())
+    data = published(workspace, views.open_upload(KEY, upload("a.wav", wav(11)), 3.0, quiet), ".grit").read_bytes()
+    assert bitstream.parse_header(data)[0].coding == bitstream.ENTROPY
+    assert "of 9 packets are gone" in views.loss(KEY, 3.0, 20, 0, quiet) and "<img" in views.codes(KEY, 3.0, quiet)
+    html = views.open_upload(KEY, upload("a.grit", data), 6.0, quiet)
+    assert published(workspace, html, ".grit").read_bytes() == data
+    assert "of 9 packets are gone" in views.loss(KEY, 2.0, 20, 0, quiet) and "<img" in views.codes(KEY, 2.0, quiet)
+    lower = published(workspace, views.listen(KEY, 2.0, False, True, quiet), ".grit").read_bytes()
+    assert lower == bitstream.truncate(data, 2.0) and len(lower) < len(data)
 
 
 def test_two_visitors_with_the_same_upload(views, workspace, upload):
