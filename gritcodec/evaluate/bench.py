@@ -103,14 +103,15 @@ def run(tasks: Sequence[Task], jobs: int, tell: Callable[[str], None]) -> list[S
         jobs: processes; 1 works in this one.
         tell: called with a line now and then.
     """
-    began = shown = time.monotonic()
+    shown, before = time.monotonic(), 0
     scores: dict[int, Score] = {}
     for number, score in _results(tasks, jobs):
         scores[number] = score
         if time.monotonic() - shown > _TELL_SECONDS:
-            shown = time.monotonic()
-            left = (shown - began) / len(scores) * (len(tasks) - len(scores))
-            tell(f"{len(scores)} of {len(tasks)} done, about {left / 60:.0f} minutes left")
+            # The pace of late: what was known already took no time.
+            pace = (time.monotonic() - shown) / (len(scores) - before)
+            shown, before = time.monotonic(), len(scores)
+            tell(f"{before} of {len(tasks)} done, about {pace * (len(tasks) - before) / 60:.0f} minutes left")
     return [scores[number] for number in range(len(tasks))]
 
 

@@ -9,7 +9,10 @@ import contextlib
 import io
 import logging
 import math
+import os
+import sys
 import warnings
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -86,8 +89,23 @@ def _visqol() -> Any:
     # Without the lattice it falls back to a polynomial that is too kind by one or two points: asked for, it fails.
     logging.getLogger("visqol").setLevel(logging.ERROR)
     api = VisqolApi()
-    api.create(mode="speech", use_lattice_model=True)
+    with _native_stderr_off():
+        api.create(mode="speech", use_lattice_model=True)
     return api
+
+
+@contextlib.contextmanager
+def _native_stderr_off() -> Iterator[None]:
+    """Keep what native code says in passing off the terminal: Python's own redirection does not reach it."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 @cache

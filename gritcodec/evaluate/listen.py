@@ -82,11 +82,17 @@ def build(material: Material, answers: Answers) -> Any:
             test = gr.Radio(["MUSHRA", "ABX"], value="MUSHRA", label="Test", elem_id="test")
             begin = gr.Button("Start", variant="primary", elem_id="start")
         status = gr.Markdown(elem_id="status")
-        reference = gr.Audio(label="Reference", visible=False, interactive=False, elem_id="reference")
+        # No picture of the waveform: the eye would find the reference among the others.
+        look: dict[str, Any] = {
+            "interactive": False,
+            "buttons": [],
+            "waveform_options": {"show_recording_waveform": False},
+        }
+        reference = gr.Audio(label="Reference", visible=False, elem_id="reference", **look)
         players, sliders = [], []
         for number in range(MOST_STIMULI):
             with gr.Row():
-                players.append(gr.Audio(visible=False, interactive=False, elem_id=f"sound-{number}"))
+                players.append(gr.Audio(visible=False, elem_id=f"sound-{number}", **look))
                 sliders.append(gr.Slider(0, 100, 50, step=1, visible=False, elem_id=f"rating-{number}"))
         choice = gr.Radio(["X is A", "X is B"], label="Which?", visible=False, elem_id="choice")
         after = gr.Button("Next", variant="primary", visible=False, elem_id="next")
