@@ -12,7 +12,7 @@ import multiprocessing
 import os
 import tempfile
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -34,8 +34,6 @@ from gritcodec.evaluate.sets import Clip
 # The clips of a set, joined up to this length, tell what a codec costs where a header hardly counts.
 _LONG_SECONDS = 120.0
 _TELL_SECONDS = 30.0
-# So often may processes die over a clip before it is given up.
-_MOST_DEATHS = 3
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ def _results(tasks: Sequence[Task], jobs: int) -> Iterator[tuple[int, Score]]:
         return
     # Small networks side by side gain nothing from threads of their own.
     os.environ["OMP_NUM_THREADS"] = "1"
-    waiting, deaths = deque(range(len(tasks))), Counter[int]()
+    waiting = deque(range(len(tasks)))
     while waiting:
         running: dict[Future[Score], int] = {}
         pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
@@ -134,15 +132,19 @@ def _results(tasks: Sequence[Task], jobs: int) -> Iterator[tuple[int, Score]]:
                     score = future.result()
                     yield running.pop(future), score
         except BrokenProcessPool:
-            # Somebody's native code took its process along. Whoever was at work is tried again, but not for ever.
+            # Somebody's native code took its process along: whoever was at work tries again, alone.
             for number in running.values():
-                deaths[number] += 1
-                if deaths[number] < _MOST_DEATHS:
-                    waiting.append(number)
-                else:
-                    yield number, _score(tasks[number], None, {}, {"codec": "the process that measured it died"})
+                yield number, _alone(tasks[number])
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _alone(task: Task) -> Score:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(score_one, task).result()
+        except BrokenProcessPool:
+            return _score(task, None, {}, {"codec": "the process that measured it died"})
 
 
 def score_one(task: Task) -> Score:
