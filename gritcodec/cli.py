@@ -16,7 +16,7 @@ import typer
 from gritcodec import __version__, console
 from gritcodec.console import DAMAGED, EXIT_CODES
 from gritcodec.errors import UsageError
-from gritcodec.evaluate.command import evaluate
+from gritcodec.evaluate import command as evaluation
 from gritcodec.units import parse_size, parse_time
 
 if TYPE_CHECKING:
@@ -324,7 +324,7 @@ def demo(
         server.run(model, host, port, show, limits)
 
 
-app.command(epilog=EXIT_CODES)(evaluate)
+app.command(epilog=evaluation.EXIT_CODES)(evaluation.evaluate)
 
 
 def _split(paths: Sequence[Path]) -> tuple[list[Path], Path | None]:

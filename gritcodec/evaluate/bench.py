@@ -243,6 +243,7 @@ class _Known:
             self.data = data if isinstance(data, dict) else {}
 
     def save(self) -> None:
+        """Write it back."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         files.write_bytes(self._path, json.dumps(self.data, indent=1).encode())
 

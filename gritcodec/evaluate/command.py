@@ -15,52 +15,73 @@ if TYPE_CHECKING:
     from gritcodec.evaluate.plan import Plan
     from gritcodec.evaluate.results import Results
 
-_CONDITIONS = "noisy, clipped, far-field, two-speakers, music"
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 bad input; 2 bad use, or something asked for by name is not installed; "
+    "3 done, but a measure has no answer for some clip: stderr and the report name it; 130 interrupted."
+)
+
+_Set = Annotated[
+    Path | None,
+    typer.Argument(metavar="[SET]", help="Folder of clips; with manifest.json, as LibriSpeech is, or any."),
+]
+_Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Results, and the cache of scores.")]
+_Size = Annotated[str, typer.Option("--size", help="five-minutes or nightly.")]
+_Models = Annotated[
+    list[str] | None, typer.Option("--model", "-m", metavar="NAME|PATH", help="Repeatable. [default: speech-16k]")
+]
+_Codecs = Annotated[
+    list[str] | None,
+    typer.Option("--codec", "-c", metavar="NAME[:RATE]", help="opus:9, codec2, speech-16k:3 ...; only these."),
+]
+_Measures = Annotated[
+    list[str] | None, typer.Option("--measure", metavar="NAME", help="pesq, visqol, wer ...; only these.")
+]
+_Conditions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--condition",
+        metavar="NAME",
+        help="noisy, clipped, far-field, two-speakers, music; only these. none: clean clips alone.",
+    ),
+]
+_Sounds = Annotated[
+    Path | None, typer.Option("--sounds", metavar="DIR", help="Noise and music, see recipes/evaluation-sounds.")
+]
+_Weights = Annotated[
+    list[str] | None, typer.Option("--weights", metavar="NAME=DIR", help="Of encodec, dac, mimi or snac.")
+]
+_Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="So many clean clips.")]
+_Seed = Annotated[int, typer.Option("--seed", help="Of every draw of clips.")]
+_Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="[default: all cores]")]
+_Speed = Annotated[
+    Path | None, typer.Option("--speed", metavar="FILE", help="Figures of benchmarks/speed.py, as a table.")
+]
+_Publish = Annotated[
+    Path | None, typer.Option("--publish", metavar="DIR", help="Write results.md and results.png there too.")
+]
+_Listen = Annotated[
+    bool, typer.Option("--listen", help="Serve a blind listening test; without SET: of the last results.")
+]
+_Port = Annotated[int, typer.Option("--port", help="Of --listen.")]
 
 
 def evaluate(
-    folder: Annotated[
-        Path | None,
-        typer.Argument(metavar="[SET]", help="Folder of clips; with manifest.json, as LibriSpeech is, or any."),
-    ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Results, and the cache of scores.")] = Path(
-        "runs/evaluate"
-    ),
-    size: Annotated[str, typer.Option("--size", help="five-minutes or nightly.")] = "five-minutes",
-    model: Annotated[
-        list[str] | None, typer.Option("--model", "-m", metavar="NAME|PATH", help="Repeatable. [default: speech-16k]")
-    ] = None,
-    codec: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--codec", "-c", metavar="NAME[:RATE]", help="opus:9, codec2, speech-16k:3 ...; only these. Repeatable."
-        ),
-    ] = None,
-    measure: Annotated[
-        list[str] | None, typer.Option("--measure", metavar="NAME", help="pesq, visqol, wer ...; only these.")
-    ] = None,
-    condition: Annotated[
-        list[str] | None, typer.Option("--condition", metavar="NAME", help=f"{_CONDITIONS}; none: clean clips alone.")
-    ] = None,
-    sounds: Annotated[
-        Path | None, typer.Option("--sounds", metavar="DIR", help="Noise and music, see recipes/evaluation-sounds.")
-    ] = None,
-    weights: Annotated[
-        list[str] | None, typer.Option("--weights", metavar="NAME=DIR", help="Of encodec, dac, mimi or snac.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="So many clean clips.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of every draw of clips.")] = 0,
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="[default: all cores]")] = None,
-    speed: Annotated[
-        Path | None, typer.Option("--speed", metavar="FILE", help="Figures of benchmarks/speed.py, as a table.")
-    ] = None,
-    publish: Annotated[
-        Path | None, typer.Option("--publish", metavar="DIR", help="Write results.md and results.png there too.")
-    ] = None,
-    listen: Annotated[
-        bool, typer.Option("--listen", help="Serve a blind listening test; without SET: of the last results.")
-    ] = False,
-    port: Annotated[int, typer.Option("--port", help="Of --listen.")] = 7860,
+    folder: _Set = None,
+    out: _Out = Path("runs/evaluate"),
+    size: _Size = "five-minutes",
+    model: _Models = None,
+    codec: _Codecs = None,
+    measure: _Measures = None,
+    condition: _Conditions = None,
+    sounds: _Sounds = None,
+    weights: _Weights = None,
+    limit: _Limit = None,
+    seed: _Seed = 0,
+    jobs: _Jobs = None,
+    speed: _Speed = None,
+    publish: _Publish = None,
+    listen: _Listen = False,
+    port: _Port = 7860,
 ) -> None:
     """Score models and peer codecs at true bytes on disk: tables, plots, a page to listen to, a blind test."""
     if folder is None and not listen:
