@@ -110,8 +110,9 @@ def _notes(results: Results) -> list[tuple[str, list[str]]]:
 
 def page(results: Results, out: Path, picture: bytes, command: str) -> str:
     """Return the report as one HTML file."""
+    about = html.escape(_about(results).replace("`", ""))
     parts = [
-        f"<h1>Results</h1><p>{html.escape(_about(results).replace('`', ''))} Written by <code>{html.escape(command)}</code>.</p>",
+        f"<h1>Results</h1><p>{about} Written by <code>{html.escape(command)}</code>.</p>",
         _image(picture, "quality against rate"),
     ]
     more = more_panels(results)
