@@ -24,10 +24,14 @@ if TYPE_CHECKING:
         UsageError,
         WrongModelError,
     )
+    from gritcodec.live import StreamDecoder, StreamEncoder
 
 __version__ = "0.1.0"
 
-_HOMES = dict.fromkeys(("Codec", "Codes", "load"), "gritcodec.codec")
+_HOMES = {
+    **dict.fromkeys(("Codec", "Codes", "load"), "gritcodec.codec"),
+    **dict.fromkeys(("StreamDecoder", "StreamEncoder"), "gritcodec.live"),
+}
 
 __all__ = [
     "AudioError",
@@ -39,6 +43,8 @@ __all__ = [
     "GritcodecError",
     "ModelError",
     "OutputError",
+    "StreamDecoder",
+    "StreamEncoder",
     "UnsupportedVersionError",
     "UsageError",
     "WrongModelError",

@@ -120,6 +120,11 @@ def as_pcm16(waveform: Waveform) -> NDArray[np.int16]:
     return np.clip(np.rint(waveform.T * np.float32(32768)), -32768, 32767).astype(np.int16)
 
 
+def as_array(waveform: Any) -> NDArray[Any]:
+    """Return a numpy array or a torch tensor as a numpy array."""
+    return waveform.numpy(force=True) if hasattr(waveform, "detach") else np.asarray(waveform)
+
+
 def as_waveform(array: NDArray[Any], sample_rate: int) -> Waveform:
     """Check what a caller of the library gave and return it as float32 [channels, samples].
 

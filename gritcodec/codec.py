@@ -9,7 +9,7 @@ import io
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,8 +21,9 @@ from gritcodec.audio import Waveform
 from gritcodec.bitstream import Body, Header, Reader
 from gritcodec.errors import CorruptFileError, UsageError, WrongModelError
 from gritcodec.files import PathLike
+from gritcodec.live import StreamDecoder, StreamEncoder, live_header
 from gritcodec.playback import Playback, Span
-from gritcodec.stream import CHUNK_FRAMES, ChunkDecoder, ChunkEncoder, CodeArray, frames_for
+from gritcodec.stream import CHUNK_FRAMES, ChunkDecoder, ChunkEncoder, CodeArray, code_problem
 from gritcodec.transfer import Progress
 
 DEFAULT_MODEL = "speech-16k"
@@ -148,7 +149,7 @@ class Codec:
             UsageError: wrong shape, type, rate or bitrate.
             AudioError: NaN, infinite or absurdly large samples.
         """
-        samples = audio.as_waveform(_as_array(waveform), sample_rate)
+        samples = audio.as_waveform(audio.as_array(waveform), sample_rate)
         stages = self.stages_for(bitrate)
         encoder = ChunkEncoder(self._network, sample_rate, samples.shape[0], stages)
         chunks = list(_encoded(encoder, audio.in_blocks(samples, sample_rate)))
@@ -166,7 +167,9 @@ class Codec:
             UsageError: the codes do not fit this model: stages, range, or frames that do not fit the samples.
         """
         indices = codes.indices.numpy(force=True)
-        self._check_codes(indices, codes)
+        problem = code_problem(self._network, indices, codes.sample_rate, codes.num_samples)
+        if problem is not None:
+            raise UsageError(problem)
         return self._decode(indices, codes.sample_rate, codes.num_samples)
 
     def compress(
@@ -185,7 +188,7 @@ class Codec:
             UsageError: wrong shape, type, rate or bitrate.
             AudioError: NaN, infinite or absurdly large samples.
         """
-        samples = audio.as_waveform(_as_array(waveform), sample_rate)
+        samples = audio.as_waveform(audio.as_array(waveform), sample_rate)
         return self.compress_blocks(
             audio.in_blocks(samples, sample_rate), sample_rate, samples.shape[0], bitrate, tags=tags
         )
@@ -235,17 +238,40 @@ class Codec:
         Arguments and errors as in `compress_blocks`; the bitrate is the largest of `bitrates` not above the one
         asked for, and the file is within it at every moment from 10 s on.
         """
+        encoder = self.stream_encoder(sample_rate, channels, bitrate, CHUNK_FRAMES, tags)
+        for block in blocks:
+            yield from encoder.push(block)
+        yield from encoder.flush()
+
+    def stream_encoder(
+        self, sample_rate: int, channels: int = 1, bitrate: float | None = None, packet_frames: int = 1, tags: Tags = ()
+    ) -> StreamEncoder:
+        """Return what codes a live signal.
+
+        Args:
+            sample_rate: Hz, 1 to 768000.
+            channels: 1 to 255.
+            bitrate: as in `compress_live`; each packet costs 5 bytes besides its codes, which count.
+            packet_frames: frames in a packet, 1 to 64: a packet comes as soon as its last frame is there.
+            tags: (name, value) pairs of text for the header.
+
+        Raises:
+            UsageError: there is no such bitrate, rate, or packet.
+        """
         kbps = self.bitrates[self.stages_for(bitrate) - 1]
-        header = self._header(sample_rate, channels, None, len(self.bitrates), tags)
-        stages = min(bitstream.needed_stages(header, kbps, short=True), len(self.bitrates))
-        header = replace(header, stages=stages)
-        encoder = ChunkEncoder(self._network, sample_rate, channels, stages)
-        coding = bitstream.coding_for(header, self.contexts)
-        writer = bitstream.LiveWriter(header, kbps)
-        yield writer.begin()
-        for chunk in _encoded(encoder, blocks):
-            yield writer.add(Body(stages, chunk.shape[2], coding.pack(chunk)))
-        yield writer.finish(encoder.num_samples)
+        header = live_header(self._header(sample_rate, channels, None, len(self.bitrates), tags), packet_frames, kbps)
+        return StreamEncoder(self._network, header, kbps, self.contexts)
+
+    def stream_decoder(self, header: Header | None = None) -> StreamDecoder:
+        """Return what turns the pieces of a stream encoder into sound as they come, lost ones concealed.
+
+        Args:
+            header: of the stream, where it came another way than by the first piece.
+
+        Raises:
+            WrongModelError: it is another model's.
+        """
+        return StreamDecoder(self._network, self.contexts, self._check_header, header)
 
     def decompress(self, data: bytes, strict: bool = True) -> tuple[Tensor, int]:
         """Decode the bytes of a .grit file.
@@ -360,29 +386,8 @@ class Codec:
                 f"{header.frame_rate / 100:g} frames a second"
             )
 
-    def _check_codes(self, indices: NDArray[np.integer], codes: Codes) -> None:
-        stages, size = len(self.bitrates), self._config.quantizer.codebook_size
-        if indices.ndim != 3 or indices.dtype.kind not in "iu":
-            raise UsageError(f"codes must be integers [channels, stages, frames], not {indices.dtype} {indices.shape}")
-        if not 1 <= indices.shape[1] <= stages:
-            raise UsageError(f"codes have {indices.shape[1]} stages; {self.name} has 1 to {stages}")
-        if not 1 <= codes.sample_rate <= bitstream.MAX_SAMPLE_RATE or codes.num_samples < 0:
-            raise UsageError(f"there are no {codes.num_samples:,} samples at {codes.sample_rate:,} Hz")
-        frames = frames_for(self._network, codes.num_samples, codes.sample_rate)
-        if indices.shape[2] != frames:
-            raise UsageError(
-                f"{codes.num_samples:,} samples at {codes.sample_rate:,} Hz have {frames:,} frames, "
-                f"not {indices.shape[2]:,}"
-            )
-        if indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < size:
-            raise UsageError(f"codes must be from 0 to {size - 1}, not {indices.min()} to {indices.max()}")
-
 
 def _encoded(encoder: ChunkEncoder, blocks: Iterable[Waveform]) -> Iterator[CodeArray]:
     for block in blocks:
         yield from encoder.push(block)
     yield from encoder.finish()
-
-
-def _as_array(waveform: Tensor | NDArray) -> NDArray:
-    return waveform.numpy(force=True) if isinstance(waveform, Tensor) else np.asarray(waveform)

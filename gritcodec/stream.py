@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from gritcodec.audio import Resampler, Waveform
-from gritcodec.bitstream import PACKET_FRAMES
+from gritcodec.bitstream import MAX_SAMPLE_RATE, PACKET_FRAMES
 from gritcodec.nn.autoencoder import Autoencoder
 
 # A packet: a live stream is late by no more, and decoding can begin at any of them with equal values.
@@ -38,6 +38,23 @@ def frames_for(network: Autoencoder, num_samples: int, sample_rate: int) -> int:
     return -(-(at_model + network.delay) // config.hop_length) if num_samples else 0
 
 
+def code_problem(network: Autoencoder, indices: NDArray[np.generic], sample_rate: int, num_samples: int) -> str | None:
+    """Return why codes are none of this network for a signal of `num_samples` samples at `sample_rate` Hz, or None."""
+    stages, size = network.config.quantizer.stages, network.config.quantizer.codebook_size
+    if indices.ndim != 3 or indices.dtype.kind not in "iu":
+        return f"codes must be integers [channels, stages, frames], not {indices.dtype} {indices.shape}"
+    if not 1 <= indices.shape[1] <= stages:
+        return f"codes have {indices.shape[1]} stages; the model has 1 to {stages}"
+    if not 1 <= sample_rate <= MAX_SAMPLE_RATE or num_samples < 0:
+        return f"there are no {num_samples:,} samples at {sample_rate:,} Hz"
+    frames = frames_for(network, num_samples, sample_rate)
+    if indices.shape[2] != frames:
+        return f"{num_samples:,} samples at {sample_rate:,} Hz have {frames:,} frames, not {indices.shape[2]:,}"
+    if indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < size:
+        return f"codes must be from 0 to {size - 1}, not {indices.min()} to {indices.max()}"
+    return None
+
+
 class ChunkEncoder:
     """Blocks of samples in, chunks of codes out.
 
@@ -45,8 +62,14 @@ class ChunkEncoder:
         num_samples: samples in each channel so far.
     """
 
-    def __init__(self, network: Autoencoder, sample_rate: int, channels: int, stages: int) -> None:
-        """Begin a signal of `channels` channels at `sample_rate` Hz, to be coded in `stages` stages."""
+    def __init__(
+        self, network: Autoencoder, sample_rate: int, channels: int, stages: int, frames: int = CHUNK_FRAMES
+    ) -> None:
+        """Begin a signal of `channels` channels at `sample_rate` Hz, to be coded in `stages` stages.
+
+        Chunks have `frames` frames; the codes are the same whatever it is.
+        """
+        self._chunk = frames
         self.num_samples = 0
         self._network = network
         self._sample_rate = sample_rate
@@ -73,7 +96,7 @@ class ChunkEncoder:
         hop = self._network.config.hop_length
         self._pending = np.concatenate([self._pending, samples], axis=1)
         chunks = []
-        while (ready := min(self._pending.shape[1] // hop, CHUNK_FRAMES)) == CHUNK_FRAMES or (last and ready):
+        while (ready := min(self._pending.shape[1] // hop, self._chunk)) == self._chunk or (last and ready):
             chunks.append(self._encode(self._pending[:, : ready * hop]))
             self._pending = self._pending[:, ready * hop :]
             self._frames += ready
@@ -84,7 +107,12 @@ class ChunkEncoder:
         parts = []
         for group, state in self._groups:
             batch = torch.from_numpy(np.ascontiguousarray(samples[group]))[:, None]
-            parts.append(self._network.encode(batch, self._stages, state).numpy().astype(np.uint16))
+            hop = self._network.config.hop_length
+            found = [
+                self._network.encode(batch[..., first * hop : last * hop], self._stages, state).numpy()
+                for first, last in _even_blocks(batch.shape[-1] // hop)
+            ]
+            parts.append(np.concatenate(found, axis=2).astype(np.uint16))
         return np.concatenate(parts)
 
 
@@ -110,11 +138,15 @@ def warmup_frames(network: Autoencoder, sample_rate: int) -> int:
 class ChunkDecoder:
     """Chunks of codes in, blocks of samples at the original rate out."""
 
-    def __init__(self, network: Autoencoder, sample_rate: int, channels: int, num_samples: int | None) -> None:
+    def __init__(
+        self, network: Autoencoder, sample_rate: int, channels: int, num_samples: int | None, hold: bool = True
+    ) -> None:
         """Begin a signal of `channels` channels, `num_samples` samples each at `sample_rate` Hz.
 
-        With None for `num_samples` one frame is held back until `finish` tells.
+        With None for `num_samples` one frame is held back until `finish` tells, unless `hold` is False: then the
+        sound may go on for up to a frame after the end of the signal.
         """
+        self._hold = network.config.hop_length if hold else 0
         model_rate = network.config.sample_rate
         self._network = network
         self._rates = sample_rate, model_rate
@@ -133,7 +165,7 @@ class ChunkDecoder:
     def push(self, codes: NDArray[np.integer]) -> Waveform:
         """Feed [channels, stages, frames]; return what is ready, float32 [channels, samples].
 
-        Every chunk but the last should have `CHUNK_FRAMES` frames, for values that are equal to the last bit.
+        The values do not depend on how the codes are cut into chunks, to the last bit.
         """
         samples = self._decode(codes)
         if self._silent:
@@ -181,7 +213,7 @@ class ChunkDecoder:
             self._wanted -= samples.shape[1]
         else:
             samples = np.concatenate([self._held, samples], axis=1)
-            certain = max(samples.shape[1] - self._network.config.hop_length, 0)
+            certain = max(samples.shape[1] - self._hold, 0)
             samples, self._held = samples[:, :certain], samples[:, certain:]
         self._fed += samples.shape[1]
         return samples
@@ -198,8 +230,24 @@ class ChunkDecoder:
         parts = []
         for group, state in self._groups:
             batch = torch.from_numpy(codes[group].astype(np.int64))
-            parts.append(self._network.decode(batch, state)[:, 0].numpy())
+            blocks = _even_blocks(batch.shape[2])
+            found = [self._network.decode(batch[:, :, first:last], state)[:, 0].numpy() for first, last in blocks]
+            parts.append(np.concatenate(found, axis=1))
         return np.concatenate(parts)
+
+
+def _even_blocks(frames: int) -> list[tuple[int, int]]:
+    """Cut frames into blocks of 64, then 32, 16 ... 1: the first and the frame after the last of each.
+
+    The network gives the same bits in blocks of these sizes, on one thread and on several, and not in all others: rows
+    of a matrix product are shared among threads, and a few that are left over may be rounded in another way.
+    """
+    blocks, first = [], 0
+    while first < frames:
+        size = min(CHUNK_FRAMES, 1 << (frames - first).bit_length() - 1)
+        blocks.append((first, first + size))
+        first += size
+    return blocks
 
 
 def _channel_groups(channels: int) -> list[slice]:

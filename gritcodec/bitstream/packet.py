@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from gritcodec.bitstream import varint
 from gritcodec.bitstream.crc import crc32c, extend, last_word
-from gritcodec.bitstream.header import CRC_BYTES
+from gritcodec.bitstream.header import CRC_BYTES, Header
+from gritcodec.errors import CorruptFileError
 
 FULL = 0x40
 SHORT = 0xC0
@@ -46,6 +47,25 @@ def build(number: int, stages: int, frames: int, packet_frames: int, body: bytes
     head = bytes([FULL | stages]) if frames == packet_frames else bytes([SHORT | stages]) + varint.write(frames)
     data = head + body
     return data + extend(crc32c(data), number.to_bytes(4, "little")).to_bytes(CRC_BYTES, "little")
+
+
+def parse_head(data: bytes, header: Header) -> tuple[int, int, int] | None:
+    """Return stages, frames and the position of the body of a packet, or None where none begins.
+
+    Args:
+        data: the first three bytes of a packet, or more.
+        header: of the file.
+    """
+    if not data or data[0] & FULL == 0 or not 1 <= data[0] & ~KIND <= header.stages:
+        return None
+    stages = data[0] & ~KIND
+    if data[0] & KIND == FULL:
+        return stages, header.packet_frames, 1
+    try:
+        frames, at = varint.read(data[:3], 1)
+    except CorruptFileError:
+        return None
+    return (stages, frames, at) if 1 <= frames < header.packet_frames else None
 
 
 def number_of(data: bytes, expected: int) -> int:

@@ -18,8 +18,8 @@ Stages = NDArray[np.int64]
 
 # Shorter recordings keep all stages of their bitrate: overhead is then a matter of a few bytes.
 BUDGET_FROM_SECONDS = 10
-# A live stream, whose length nobody knows, saves up for its fixed overhead over so many packets.
-_LIVE_PACKETS = 7
+# A live stream, whose length nobody knows, saves up for its fixed overhead over so many seconds.
+_LIVE_SECONDS = 9
 _SLACK_KBPS = 1e-6
 
 
@@ -107,7 +107,7 @@ def live_room(header: Header, kbps: float, frames: int, packets: int) -> float:
     fixed = 2 * (len(header.to_bytes()) + 8) + 16 + header.channels + header.block_bytes(header.packet_frames)
     index = (packets + 1) * 4 / INDEX_STEP
     budget = (kbps + _SLACK_KBPS) * 125 * header.channels * frames / rate
-    return budget - fixed * min((packets + 1) / _LIVE_PACKETS, 1) - index - PACKET_OVERHEAD
+    return budget - fixed * min(frames / rate / _LIVE_SECONDS, 1) - index - PACKET_OVERHEAD
 
 
 def _within(sizes: Sequence[Sequence[int]], size: Callable[[Stages, Stages], int], limit: int) -> Stages:

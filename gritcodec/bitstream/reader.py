@@ -9,7 +9,7 @@ from gritcodec.bitstream.codings import coding_for
 from gritcodec.bitstream.contexts import ContextModel
 from gritcodec.bitstream.ending import INDEX_STEP, Ending, ending_length, parse_ending
 from gritcodec.bitstream.header import CRC_BYTES, HEADER_LIMIT, MAGIC, Header, parse_header
-from gritcodec.bitstream.packet import END, FULL, KIND, SHORT, Packet, number_of
+from gritcodec.bitstream.packet import END, FULL, KIND, Packet, number_of, parse_head
 from gritcodec.bitstream.packing import CodeArray
 from gritcodec.bitstream.repair import begins_almost_like_ours, repair_header
 from gritcodec.bitstream.window import Window
@@ -190,17 +190,10 @@ class Reader:
 
     def _packet(self, start: int, expected: int) -> Packet | None:
         """Return the packet that begins `start` bytes into the view, or None; its number is still to be judged."""
-        head = self._window.view(start, 3)
-        if not head or head[0] & FULL == 0 or not 1 <= head[0] & ~KIND <= self.header.stages:
+        head = parse_head(self._window.view(start, 3), self.header)
+        if head is None:
             return None
-        stages, frames, at = head[0] & ~KIND, self.header.packet_frames, 1
-        if head[0] & KIND == SHORT:
-            try:
-                frames, at = varint.read(head, 1)
-            except CorruptFileError:
-                return None
-            if not 1 <= frames < self.header.packet_frames:
-                return None
+        stages, frames, at = head
         # A coding may tell a block's length in three bytes.
         length = self.coding.length(self._window.view(start + at, 3 * stages), stages, frames)
         if length is None or length > self._body_limit:

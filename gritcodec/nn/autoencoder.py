@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from gritcodec.nn.config import NetworkConfig
 from gritcodec.nn.spectral import CompressedSTFT, InverseSTFT
-from gritcodec.nn.streaming import CausalConv, CausalUpsample, ConvNeXtBlock, Stream
+from gritcodec.nn.streaming import CausalConv, CausalUpsample, ConvNeXtBlock, Linear, Stream
 from gritcodec.quantize.grit import Quantized
 from gritcodec.quantize.residual import ResidualGritVQ
 
@@ -33,13 +33,13 @@ class Encoder(nn.Module):
     def __init__(self, config: NetworkConfig):
         super().__init__()
         self.stft = CompressedSTFT(config.window, config.fine_hop)
-        self.embed = nn.Linear(self.stft.features, config.encoder_fine)
+        self.embed = Linear(self.stft.features, config.encoder_fine)
         self.fine = Level(config.encoder_fine, config.encoder_fine_blocks, config.kernel, config.expansion)
         stride = config.hop_length // config.fine_hop
         self.down = CausalConv(config.encoder_fine, config.encoder_coarse, kernel=stride, stride=stride)
         self.coarse = Level(config.encoder_coarse, config.encoder_coarse_blocks, config.kernel, config.expansion)
         self.norm = nn.LayerNorm(config.encoder_coarse)
-        self.project = nn.Linear(config.encoder_coarse, config.quantizer.dim)
+        self.project = Linear(config.encoder_coarse, config.quantizer.dim)
 
     def forward(self, waveform: Tensor, stream: Stream | None = None) -> Tensor:
         x = self.fine(self.embed(self.stft(waveform, stream)), stream)
@@ -53,8 +53,8 @@ class SpectralHead(nn.Module):
         super().__init__()
         bins = config.window // 2 + 1
         self.norm = nn.LayerNorm(config.decoder_fine)
-        self.magnitude = nn.Linear(config.decoder_fine, bins)
-        self.phase = nn.Linear(config.decoder_fine, bins)
+        self.magnitude = Linear(config.decoder_fine, bins)
+        self.phase = Linear(config.decoder_fine, bins)
         self.istft = InverseSTFT(config.window, config.fine_hop)
         self.delay = config.window - config.fine_hop
         nn.init.constant_(self.magnitude.bias, -2.0)
@@ -95,7 +95,7 @@ class BottleneckUnit(nn.Module):
     def __init__(self, channels: int, dilation: int):
         super().__init__()
         self.conv = CausalConv(channels, max(channels // 2, 1), kernel=3, dilation=dilation)
-        self.out = nn.Linear(max(channels // 2, 1), channels)
+        self.out = Linear(max(channels // 2, 1), channels)
 
     def forward(self, x: Tensor, stream: Stream | None = None) -> Tensor:
         hidden = self.conv(nn.functional.elu(x), stream)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gritcodec.nn.streaming import Stream, extend_left
@@ -34,7 +33,8 @@ class CompressedSTFT(nn.Module):
         spectrum = torch.fft.rfft(x.unfold(-1, self.window, self.hop) * self.hann)
         parts = torch.view_as_real(spectrum)
         power = parts.square().sum(-1, keepdim=True) + _FLOOR
-        return (parts * power ** ((COMPRESSION - 1) / 2)).flatten(-2)
+        # Not pow(): its last few values of a block are computed in another way than the others, with other bits.
+        return (parts * torch.exp((COMPRESSION - 1) / 2 * torch.log(power))).flatten(-2)
 
 
 class InverseSTFT(nn.Module):
@@ -63,14 +63,10 @@ class InverseSTFT(nn.Module):
         frames = torch.fft.irfft(spectrum, n=self.window) * self.synthesis
         batch, steps, _ = frames.shape
         ratio = self.window // self.hop
-        parts = frames.reshape(batch, steps, ratio, self.hop)
-        # Segment m of the output is the sum over r of part r of frame m - r.
-        total = F.pad(parts[:, :, 0], (0, 0, 0, ratio - 1))
+        # Segment m of the output is the sum over r of part r of frame m - r, added in this order wherever a block
+        # of a stream begins: the bits do not depend on the blocks.
+        parts = extend_left(self, frames, ratio - 1, stream).unflatten(-1, (ratio, self.hop))
+        total = parts[:, ratio - 1 :, 0]
         for r in range(1, ratio):
-            total = total + F.pad(parts[:, :, r], (0, 0, r, ratio - 1 - r))
-        if stream is not None:
-            tail = stream.take(self)
-            if tail is not None:
-                total = total + F.pad(tail, (0, 0, 0, steps))
-            stream.put(self, total[:, steps:])
-        return total[:, :steps].reshape(batch, steps * self.hop)
+            total = total + parts[:, ratio - 1 - r : ratio - 1 - r + steps, r]
+        return total.reshape(batch, steps * self.hop)

@@ -8,6 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# Rows that every matrix product has at least, outside training.
+_ROWS = 8
+
 
 class Stream:
     """The left context of every causal layer: what the next block of a signal must see of the past.
@@ -35,6 +38,21 @@ class Stream:
         self._context[layer] = value
 
 
+class Linear(nn.Linear):
+    """A linear layer [..., C_in] -> [..., C_out] whose result for a row does not depend on how many rows there are.
+
+    Libraries multiply a matrix with few rows in another way than with many, and round otherwise. With rows of zeros
+    below the few, the way is the same, so that a stream in small blocks has the bits of one in large blocks.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.numel() // x.shape[-1]
+        if self.training or rows >= _ROWS:
+            return super().forward(x)
+        few = F.pad(x.reshape(rows, -1), (0, 0, 0, _ROWS - rows))
+        return super().forward(few)[:rows].reshape(*x.shape[:-1], -1)
+
+
 def extend_left(layer: nn.Module, x: Tensor, length: int, stream: Stream | None) -> Tensor:
     """x [B, T, C] with `length` earlier steps in front: zeros, or the stream's context."""
     if length == 0:
@@ -49,7 +67,7 @@ class CausalConv(nn.Module):
         super().__init__()
         self.kernel, self.stride, self.dilation = kernel, stride, dilation
         self.context = (kernel - 1) * dilation + 1 - stride
-        self.linear = nn.Linear(channels_in * kernel, channels_out)
+        self.linear = Linear(channels_in * kernel, channels_out)
 
     def forward(self, x: Tensor, stream: Stream | None = None) -> Tensor:
         x = extend_left(self, x, self.context, stream)
@@ -67,7 +85,7 @@ class CausalUpsample(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, stride: int):
         super().__init__()
         self.stride = stride
-        self.linear = nn.Linear(channels_in, channels_out * stride)
+        self.linear = Linear(channels_in, channels_out * stride)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(x).reshape(x.shape[0], x.shape[1] * self.stride, -1)
@@ -97,8 +115,8 @@ class ConvNeXtBlock(nn.Module):
         super().__init__()
         self.depthwise = CausalDepthwise(channels, kernel)
         self.norm = nn.LayerNorm(channels)
-        self.up = nn.Linear(channels, channels * expansion)
-        self.down = nn.Linear(channels * expansion, channels)
+        self.up = Linear(channels, channels * expansion)
+        self.down = Linear(channels * expansion, channels)
         self.scale = nn.Parameter(torch.full((channels,), scale))
 
     def forward(self, x: Tensor, stream: Stream | None = None) -> Tensor:

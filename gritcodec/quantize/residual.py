@@ -21,6 +21,9 @@ _DECAY = 0.99
 _GAP_EVERY = 8  # steps between refreshes of half_gaps, which cost K x K products: codes move slowly
 INITIALIZATIONS = ("kmeans", "data", "normal", "noise")
 
+# Rows that a search has at least.
+_ROWS = 8
+
 
 class ResidualGritVQ(nn.Module):
     """Residual vector quantizer with GRIT-VQ's gradient and an integrated transform on every codebook.
@@ -352,7 +355,11 @@ class ResidualGritVQ(nn.Module):
         if self.normalizes:
             z = (z - self.offset) / self.spread
         count = self.stages if stages is None else stages
-        return self._search(z.reshape(-1, self.dim), *self._tables(), count).reshape(*latents.shape[:-1], count)
+        flat = z.reshape(-1, self.dim)
+        # A product with very few rows may be rounded in another way: a stream in small blocks must get the same codes.
+        padded = nn.functional.pad(flat, (0, 0, 0, max(_ROWS - len(flat), 0)))
+        found = self._search(padded, *self._tables(), count)
+        return found[: len(flat)].reshape(*latents.shape[:-1], count)
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
