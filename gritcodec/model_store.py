@@ -136,8 +136,7 @@ def load(folder: Path) -> LoadedModel:
     network.quantizer.fold()
     try:
         wanted = network.state_dict()
-        # The first shipped weights carry a transform that is folded in already.
-        tensors = {n: t for n, t in tensors.items() if n != "quantizer.transform" and not n.startswith(CONTEXTS)}
+        tensors = {name: t for name, t in tensors.items() if not name.startswith(CONTEXTS)}
         tensors |= {name: wanted[name] for name in _TRAINING_ONLY}
         network.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()})
     except RuntimeError as error:
