@@ -9,6 +9,7 @@ else should run on the machine.
 from __future__ import annotations
 
 import dataclasses
+import os
 import random
 import statistics
 import tempfile
@@ -83,6 +84,7 @@ def main(
     batch: Annotated[int, typer.Option(help="Items a step in place of the configuration's; 0 keeps it.")] = 0,
 ) -> None:
     """Print a table."""
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as `gritcodec train` does
     base = configuration.from_dict(TrainConfig, configuration.read_yaml(config), str(config))
     there = Path(base.data.corpus).exists()
     data = dataclasses.replace(
