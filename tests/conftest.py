@@ -1,6 +1,7 @@
 """Fixtures that every part of the tests shares."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,11 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a model like tiny_model with other weights."""
     return _save_tiny(tmp_path_factory.mktemp("models") / "other", seed=2)
+
+
+def heed_interrupts() -> None:
+    """Run in a new process: SIGINT as at a terminal, also where tests run in the background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def tone(channels: int, samples: int, rate: int, level: float = 0.3) -> np.ndarray:

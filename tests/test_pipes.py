@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import tone
+from conftest import heed_interrupts, tone
 
 import gritcodec
 from gritcodec import batch, bitstream, cli, units
@@ -233,7 +233,7 @@ def test_killed_batch_leaves_nothing(recordings, tmp_path, tiny_model):
     for number in range(30):
         soundfile.write(recordings / f"n{number}.wav", tone(1, 300_000, 16000).T, 16000)
     command = [*COMMAND, "compress", str(recordings), str(tmp_path / "out"), "--jobs", "2", "--model", str(tiny_model)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=heed_interrupts)
     deadline = time.monotonic() + 60
     while not list((tmp_path / "out").glob("*.grit")) and time.monotonic() < deadline:
         time.sleep(0.05)

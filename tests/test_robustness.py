@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import tone
+from conftest import heed_interrupts, tone
 
 import gritcodec
 from gritcodec import cli
@@ -269,7 +269,9 @@ def test_interrupted(tmp_path, tiny_model, number, code):
     source.write_bytes(header)
     os.truncate(source, 44 + 2 * samples)
     command = [sys.executable, "-m", "gritcodec", "compress", str(source), "--model", str(tiny_model)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    )
     deadline = time.monotonic() + 30
     while len(names(tmp_path)) < 2 and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.02)

@@ -179,6 +179,8 @@ METHODS: dict[str, Method] = {
     "GRIT-VQ, attention transform": _grit(transform="attention"),
     "GRIT-VQ, frozen base": _grit(train_base=False),
     "GRIT-VQ, equal rates": _grit(rates=(1.0, 1.0)),
+    "GRIT-VQ, codes drawn from data": _grit(initialization="data"),
+    "GRIT-VQ, random codes": _grit(initialization="normal"),
 }
 # The leading handful and what it has to beat.
 JOINT = ["STE + EMA, dead codes replaced", "STE, learned codes", "NSVQ", "SimVQ", "GRIT-VQ", "GRIT-VQ, constant"]
