@@ -28,7 +28,7 @@ def _smoke(config: TrainConfig) -> TrainConfig:
         log_every=4,
         audio_every=8,
         checkpoint_every=6,
-        validate_every=6,
+        validate_every=12,
         minutes=0.0,
     )
 
