@@ -34,7 +34,23 @@ _WAV_MAX_BYTES = (1 << 32) - 4096
 _LOUDEST = 1000.0
 
 
-class AudioReader:
+class ClosesOnExit:
+    """What is closed at the end of its `with` block."""
+
+    def close(self) -> None:
+        """Free what is held."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AudioReader(ClosesOnExit):
     """An audio file opened for reading block by block; a context manager.
 
     Attributes:
@@ -66,14 +82,6 @@ class AudioReader:
         frames = self._file.frames
         # libsndfile says 2**63 - 1 where it does not know.
         self.expected_seconds: float | None = frames / self.sample_rate if 0 <= frames < 1 << 48 else None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file; leaving the `with` block does the same."""

@@ -221,7 +221,7 @@ class Codec:
         most = min(bitstream.needed_stages(header, kbps, short=False), every) if size_limit is None else every
         encoder = ChunkEncoder(self._network, sample_rate, channels, most)
         coding = bitstream.coding_for(header, self.contexts)
-        bodies = [Body(c.shape[1], c.shape[2], coding.pack(c)) for c in _encoded(encoder, blocks)]
+        bodies = [Body.of(coding, chunk) for chunk in _encoded(encoder, blocks)]
         header = self._header(sample_rate, channels, encoder.num_samples, every, tags)
         return bitstream.assemble_within(header, bodies, None if size_limit is not None else kbps, size_limit)
 

@@ -111,7 +111,7 @@ class StreamEncoder:
         return pieces
 
     def _pack(self, chunks: list[CodeArray]) -> list[bytes]:
-        return [self._writer.add(Body(c.shape[1], c.shape[2], self._coding.pack(c))) for c in chunks]
+        return [self._writer.add(Body.of(self._coding, chunk)) for chunk in chunks]
 
 
 class StreamDecoder:

@@ -105,10 +105,16 @@ def contexts(folder: Path) -> ContextModel | None:
     try:
         with safe_open(folder / WEIGHTS, framework="numpy") as file:
             names = [name for name in file.keys() if name.startswith(CONTEXTS)]  # noqa: SIM118 - not a dict
-            tensors = {name.removeprefix(CONTEXTS): file.get_tensor(name) for name in names}
+            tensors = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError) as error:
         raise ModelError(f"cannot read {folder / WEIGHTS}: {error}") from error
-    return ContextModel(tensors) if tensors else None
+    return _context_model(tensors)
+
+
+def _context_model(tensors: Mapping[str, NDArray]) -> ContextModel | None:
+    """Return the contexts among the tensors of a weights file, or None where there are none."""
+    found = {n.removeprefix(CONTEXTS): tensor for n, tensor in tensors.items() if n.startswith(CONTEXTS)}
+    return ContextModel(found) if found else None
 
 
 def load(folder: Path) -> LoadedModel:
@@ -132,6 +138,7 @@ def load(folder: Path) -> LoadedModel:
         tensors = load_file(folder / WEIGHTS)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"cannot read {folder / WEIGHTS}: {error}") from error
+    coded = _context_model({n: tensor.numpy() for n, tensor in tensors.items() if n.startswith(CONTEXTS)})
     network = Autoencoder(settings)
     network.quantizer.fold()
     try:
@@ -142,7 +149,7 @@ def load(folder: Path) -> LoadedModel:
     except RuntimeError as error:
         raise ModelError(f"the weights in {folder} do not fit its {CONFIG}") from error
     network.eval().requires_grad_(False)
-    return LoadedModel(folder.resolve().name, fingerprint(folder), network, folder, contexts(folder))
+    return LoadedModel(folder.resolve().name, fingerprint(folder), network, folder, coded)
 
 
 def start(network: Autoencoder, folder: Path) -> None:

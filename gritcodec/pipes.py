@@ -6,13 +6,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gritcodec.audio import AudioReader, Waveform, as_pcm16, require_sound
+from gritcodec.audio import AudioReader, ClosesOnExit, Waveform, as_pcm16, require_sound
 from gritcodec.bitstream import MAX_CHANNELS, MAX_SAMPLE_RATE
 from gritcodec.errors import AudioError, UsageError
 from gritcodec.files import PathLike, require_file
@@ -58,7 +57,7 @@ def raw_format(name: str | None, rate: int | None, channels: int) -> RawFormat |
     return RawFormat(name, rate, channels)
 
 
-class PcmReader:
+class PcmReader(ClosesOnExit):
     """Interleaved samples from a stream, as they come; used as `AudioReader` is.
 
     Attributes:
@@ -75,14 +74,6 @@ class PcmReader:
         """Read samples of numpy type `kind`, times `scale`, from `stream`; `size`: bytes at most."""
         self.sample_rate, self.channels = sample_rate, channels
         self._stream, self._kind, self._scale, self._left = stream, kind, scale, size
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the stream, unless it is standard input."""

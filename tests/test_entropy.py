@@ -13,6 +13,7 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_bitstream import Bytes
 
 import gritcodec
 from gritcodec import bitstream, model_store
@@ -70,22 +71,12 @@ def weights_by_the_book(tensors, codes, stage, t):
 
 def body_by_the_book(tensors, body, channels, stages, frames, bits):
     """Codes [channels][stages][frames] from the body of a packet, with nothing but the words of the document."""
-    data = list(body)
-
-    def varint():
-        value = shift = 0
-        while True:
-            byte = data.pop(0)
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-
+    data = Bytes(body)
     plain = math.ceil(channels * frames * bits / 8)
-    lengths = [plain - varint() for _ in range(stages)]
+    lengths = [plain - data.varint() for _ in range(stages)]
     codes = [[[0] * frames for _ in range(stages)] for _ in range(channels)]
     for stage, length in enumerate(lengths):
-        block, data = bytes(data[:length]), data[length:]
+        block = data.take(length)
         if length == plain:
             number, left = int.from_bytes(block, "big"), 8 * plain
             for channel in range(channels):
@@ -109,7 +100,7 @@ def body_by_the_book(tensors, body, channels, stages, frames, bits):
                     size, low = size << 32, (low << 32) % 2**64
                     point = (point << 32) % 2**64 + int.from_bytes(stream[at : at + 4], "big")
                     at += 4
-    assert not data
+    assert data.at == len(body)
     return codes
 
 

@@ -141,11 +141,11 @@ def _repacked(header: Header, contents: Sequence[Contents], contexts: ContextMod
         waiting.append(coding.unpack(body.data, body.stages, body.frames))
         while (frames := sum(part.shape[2] for part in waiting)) >= header.packet_frames:
             packet, rest = _split(waiting, header.packet_frames)
-            yield Body(packet.shape[1], packet.shape[2], coding.pack(packet))
+            yield Body.of(coding, packet)
             waiting = [rest] if frames > header.packet_frames else []
     if waiting:
         packet, _ = _split(waiting, header.packet_frames)
-        yield Body(packet.shape[1], packet.shape[2], coding.pack(packet))
+        yield Body.of(coding, packet)
 
 
 def _split(parts: list[CodeArray], frames: int) -> tuple[CodeArray, CodeArray]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gritcodec.bitstream.ending import INDEX_STEP, build_ending
-from gritcodec.bitstream.header import ENTROPY, PLAIN, Header
+from gritcodec.bitstream.header import ENTROPY, Header
 from gritcodec.bitstream.packet import PACKET_OVERHEAD
 
 Stages = NDArray[np.int64]
@@ -75,8 +75,6 @@ def for_bitrate(header: Header, sizes: Sequence[Sequence[int]], frames: Sequence
     if not is_short(header):
         return for_size(header, sizes, budget_bytes(header, kbps))
     stages = max(nominal_stages(header, kbps), 1)
-    if header.coding == PLAIN:
-        return np.array([min(stages, len(row)) for row in sizes], dtype=np.int64)
     limit = sum(stages * header.block_bytes(count) for count in frames)
     return _within(sizes, lambda table, chosen: int(table[np.arange(len(chosen)), chosen - 1].sum()), limit)
 

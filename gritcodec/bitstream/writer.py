@@ -8,7 +8,7 @@ from gritcodec.bitstream.codings import coding_for
 from gritcodec.bitstream.ending import build_ending
 from gritcodec.bitstream.header import Header
 from gritcodec.bitstream.packet import build
-from gritcodec.bitstream.packing import Coding
+from gritcodec.bitstream.packing import CodeArray, Coding
 from gritcodec.errors import UsageError
 
 
@@ -25,6 +25,11 @@ class Body:
     stages: int
     frames: int
     data: bytes
+
+    @classmethod
+    def of(cls, coding: Coding, codes: CodeArray) -> "Body":
+        """Pack codes [channels, stages, frames]; errors as in `Coding.pack`."""
+        return cls(codes.shape[1], codes.shape[2], coding.pack(codes))
 
 
 class Writer:
@@ -58,15 +63,17 @@ class LiveWriter(Writer):
         super().__init__(header)
         self._coding = coding_for(header)
         self._kbps = kbps
-        self._frames = 0
+        self._frames = self._spent = 0
 
     def add(self, body: Body) -> bytes:
         """Return the bytes of the next packet, with as many stages as the bitrate has room for by now."""
         self._frames += body.frames
-        room = plan.live_room(self._header, self._kbps, self._frames, len(self._sizes)) - sum(self._sizes)
+        room = plan.live_room(self._header, self._kbps, self._frames, len(self._sizes)) - self._spent
         sizes = self._coding.sizes(body.data, body.stages, body.frames)
         keep = sum(size <= room for size in sizes[: self._header.stages])
-        return super().add(cut(self._coding, body, max(keep, 1)))
+        packet = super().add(cut(self._coding, body, max(keep, 1)))
+        self._spent += len(packet)
+        return packet
 
 
 def cut(coding: Coding, body: Body, keep: int) -> Body:

@@ -48,11 +48,16 @@ class STFTDiscriminator(nn.Module):
         parts = torch.view_as_real(spectrum(waveform, self.hann, self.hann.numel() // 4))
         power = parts.square().sum(-1, keepdim=True) + 1e-5
         x = (parts * power ** ((_COMPRESSION - 1) / 2)).permute(0, 3, 1, 2)
-        features = []
-        for layer in self.layers:
-            x = F.leaky_relu(layer(x), _SLOPE)
-            features.append(x)
-        return [*features, self.out(x)]
+        return _outputs(self.layers, self.out, x)
+
+
+def _outputs(layers: nn.ModuleList, out: nn.Module, x: Tensor) -> list[Tensor]:
+    """Outputs of all layers, the logits last."""
+    features = []
+    for layer in layers:
+        x = F.leaky_relu(layer(x), _SLOPE)
+        features.append(x)
+    return [*features, out(x)]
 
 
 class PeriodDiscriminator(nn.Module):
@@ -71,11 +76,7 @@ class PeriodDiscriminator(nn.Module):
         """Waveform [B, T] -> outputs of all layers, the logits last."""
         short = -waveform.shape[-1] % self.period
         x = F.pad(waveform, (0, short)).reshape(waveform.shape[0], 1, -1, self.period)
-        features = []
-        for layer in self.layers:
-            x = F.leaky_relu(layer(x), _SLOPE)
-            features.append(x)
-        return [*features, self.out(x)]
+        return _outputs(self.layers, self.out, x)
 
 
 class Discriminators(nn.Module):
