@@ -268,12 +268,18 @@ def test_blind_test_keeps_the_score(page):
         assert f"original against gritcodec: {right} of {number} right" in text
 
 
+def slide_to(page, slider, value):
+    """Arrow keys until the slider's number says so; one pressed while the tab is still being drawn may be lost."""
+    handle, number = page.locator(f"{slider} input[type=range]"), page.locator(f"{slider} input[type=number]")
+    deadline = time.monotonic() + 30
+    while (at := int(number.input_value())) != value:
+        assert time.monotonic() < deadline, f"{slider} stays at {at}"
+        handle.press("ArrowRight" if at < value else "ArrowLeft")
+
+
 def test_lost_packets_and_the_codes(page, tmp_path):
     page.click("#tab-loss-button")
-    page.locator("#percent input[type=range]").focus()
-    for _ in range(4):
-        page.keyboard.press("PageUp")
-    page.wait_for_function("document.querySelector('#percent input[type=number]').value === '30'")
+    slide_to(page, "#percent", 30)
     page.click("#drop")
     is_playing(page, "#loss audio")
     lost = page.locator("#loss .strip .lost").count()
