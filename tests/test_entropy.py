@@ -104,9 +104,11 @@ def body_by_the_book(tensors, body, channels, stages, frames, bits):
     return codes
 
 
+@pytest.mark.parametrize("bias", [0, 2**31 - 200_000])  # small numbers go through float32, large ones through float64
 @pytest.mark.parametrize("channels, stages, frames", [(1, 3, 12), (2, 2, 7), (1, 1, 1)])
-def test_a_decoder_written_from_the_document_reads_the_same_codes(channels, stages, frames):
+def test_a_decoder_written_from_the_document_reads_the_same_codes(channels, stages, frames, bias):
     tensors = golden.tensors()
+    tensors["output_bias"] += np.int32(bias)
     model = ContextModel(tensors)
     codes = golden.likely_codes(model, channels, stages, frames)
     body = bitstream.coding_for(header_for(channels), model).pack(codes)

@@ -22,7 +22,9 @@ HIDDEN_LIMIT = 1023
 _PARTS = 64
 _OCTAVES = 21
 _PEAK = 1 << 20
-_LIKELIHOODS = np.array([round(_PEAK * 2 ** (-i / _PARTS)) for i in range(_PARTS * _OCTAVES)] + [0], dtype=np.int64)
+_LIKELIHOODS = np.array([round(_PEAK * 2 ** (-i / _PARTS)) for i in range(_PARTS * _OCTAVES)] + [0], dtype=np.float32)
+# Integers up to here, and sums of them, are exact in float32.
+_SINGLE = 1 << 24
 
 # Name: kind and number of dimensions of the tensors of a model.
 TENSORS = {
@@ -62,9 +64,14 @@ class ContextModel:
         self._hidden = tensors["hidden"].astype(np.float64)
         self._hidden_bias = tensors["hidden_bias"].astype(np.float64)
         self._hidden_scale = np.exp2(-tensors["hidden_shift"].astype(np.float64))
-        self._output = tensors["output"].astype(np.float64)
-        self._output_bias = tensors["output_bias"].astype(np.float64)
-        self._output_scale = np.exp2(-tensors["output_shift"].astype(np.float64))
+        # Half the time goes into these products, and single precision is twice as fast; where it is not exact for
+        # certain, it is not used.
+        largest = HIDDEN_LIMIT * np.abs(tensors["output"].astype(np.int64)).sum(axis=1)
+        single = (largest + np.abs(tensors["output_bias"].astype(np.int64))).max() < _SINGLE
+        kind = np.float32 if single else np.float64
+        self._output = tensors["output"].astype(kind)
+        self._output_bias = tensors["output_bias"].astype(kind)
+        self._output_scale = np.exp2(-tensors["output_shift"].astype(kind))
         self.stages, self.size, self._dim = self._vectors.shape
 
     @staticmethod
@@ -87,7 +94,7 @@ class ContextModel:
                 raise ModelError(f"the model's table of contexts is damaged: {name}")
 
     def weights(self, codes: NDArray[np.integer], stage: int) -> Weights:
-        """Return the weights of all codes of a stage, int64 [frames, size].
+        """Return the weights of all codes of a stage, integers in float32 [frames, size].
 
         Args:
             codes: of one packet and channel, [stages, frames]; `stage` is looked at only if it is 0, for the
@@ -105,7 +112,7 @@ class ContextModel:
         return self._weights(np.concatenate(parts, axis=1), stage)
 
     def first_weights(self, before: NDArray[np.integer]) -> Weights:
-        """Return the weights of the first stage's next code, int64 [1, size]; `before`: its codes so far, [frames]."""
+        """Return the weights of the first stage's next code, as `weights`, [1, size]; `before`: its codes so far, [frames]."""
         row = np.zeros((VECTORS, self._dim))
         last = before[-VECTORS:][::-1]
         row[: len(last)] = self._vectors[0][last]
@@ -117,14 +124,19 @@ class ContextModel:
 
     def _weights(self, inputs: NDArray[np.float64], stage: int) -> Weights:
         sums = inputs @ self._hidden[stage] + self._hidden_bias[stage]
-        hidden = np.clip(np.floor(sums * self._hidden_scale[stage]), 0, HIDDEN_LIMIT)
-        sums = hidden @ self._output[stage] + self._output_bias[stage]
-        logits = np.floor(sums * self._output_scale[stage])
+        hidden = np.clip(np.floor(sums * self._hidden_scale[stage]), 0, HIDDEN_LIMIT).astype(self._output.dtype)
+        logits = hidden @ self._output[stage]
+        logits += self._output_bias[stage]
+        logits *= self._output_scale[stage]
+        np.floor(logits, out=logits)
         best = np.argmax(logits, axis=1)
         rows = np.arange(len(logits))
-        below = np.minimum(logits[rows, best][:, None] - logits, len(_LIKELIHOODS) - 1).astype(np.int64)
-        likelihoods = _LIKELIHOODS[below]
+        below = np.subtract(logits[rows, best][:, None], logits, out=logits)
+        likelihoods = _LIKELIHOODS.take(below.astype(np.int64), mode="clip")
         whole = (1 << PRECISION) - self.size
-        weights = likelihoods * whole // likelihoods.sum(axis=1, keepdims=True)
+        # A fraction a / b that is not whole is at least 1 / b away from the next whole number, and a is below 2^44:
+        # the quotient in float64 cannot round up to it.
+        weights = likelihoods * np.float64(whole) / likelihoods.sum(axis=1, dtype=np.float64, keepdims=True)
+        np.floor(weights, out=weights)
         weights[rows, best] += whole - weights.sum(axis=1)
-        return weights
+        return weights.astype(np.float32)

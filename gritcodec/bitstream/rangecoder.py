@@ -17,8 +17,8 @@ _WORD = 32
 # Zero words behind a block: as many as a decoder looks ahead.
 _AHEAD = 8
 
-# Integers [symbols, alphabet], each row with the sum 2^24 - alphabet; one is added to each.
-Weights = NDArray[np.int64]
+# Integers [symbols, alphabet], each row with the sum 2^24 - alphabet, which float32 holds; one is added to each.
+Weights = NDArray[np.float32]
 
 
 class Encoder:
@@ -36,7 +36,8 @@ class Encoder:
         if len(symbols):
             # constriction's probabilities of this sum become exactly weight + 1 in 2^24, for all partial sums
             # are integers that float32 holds.
-            self._coder.encode(np.ascontiguousarray(symbols, dtype=np.int32), self._model, weights.astype(np.float32))
+            weights = weights.astype(np.float32, copy=False)
+            self._coder.encode(np.ascontiguousarray(symbols, dtype=np.int32), self._model, weights)
 
     def finish(self) -> bytes:
         """Return the shortest bytes which, followed by zeros, decode to the symbols."""
@@ -74,7 +75,7 @@ class Decoder:
         """Return as many symbols as weights [n, alphabet] has rows."""
         if not len(weights):
             return np.zeros(0, dtype=np.int32)
-        return self._read(lambda: self._coder.decode(self._model, weights.astype(np.float32)))
+        return self._read(lambda: self._coder.decode(self._model, weights.astype(np.float32, copy=False)))
 
     @staticmethod
     def _read(decode: Callable[[], NDArray[np.int32]]) -> NDArray[np.int32]:

@@ -31,10 +31,10 @@ def likely_codes(model: ContextModel, channels: int, stages: int, frames: int, s
     codes = np.zeros((channels, stages, frames), dtype=np.int64)
     for channel in codes:
         for frame in range(frames):
-            weights = model.first_weights(channel[0, :frame])[0] + 1
+            weights = model.first_weights(channel[0, :frame])[0].astype(np.int64) + 1
             channel[0, frame] = draw.choice(model.size, p=weights / weights.sum())
         for stage in range(1, stages):
-            for frame, weights in enumerate(model.weights(channel, stage) + 1):
+            for frame, weights in enumerate(model.weights(channel, stage).astype(np.int64) + 1):
                 channel[stage, frame] = draw.choice(model.size, p=weights / weights.sum())
     return codes
 
