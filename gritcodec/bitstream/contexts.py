@@ -112,7 +112,7 @@ class ContextModel:
         return self._weights(np.concatenate(parts, axis=1), stage)
 
     def first_weights(self, before: NDArray[np.integer]) -> Weights:
-        """Return the weights of the first stage's next code, as `weights`, [1, size]; `before`: its codes so far, [frames]."""
+        """Return the weights of the first stage's next code, [1, size]; `before`: its codes so far, [frames]."""
         row = np.zeros((VECTORS, self._dim))
         last = before[-VECTORS:][::-1]
         row[: len(last)] = self._vectors[0][last]
