@@ -71,7 +71,7 @@ class ContextModel:
         kind = np.float32 if single else np.float64
         self._output = tensors["output"].astype(kind)
         self._output_bias = tensors["output_bias"].astype(kind)
-        self._output_scale = np.exp2(-tensors["output_shift"].astype(kind))
+        self._output_scale = np.exp2(-tensors["output_shift"].astype(np.float64)).astype(kind)
         self.stages, self.size, self._dim = self._vectors.shape
 
     @staticmethod
