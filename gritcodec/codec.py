@@ -8,7 +8,7 @@ waveform, sample_rate = codec.decompress(data)
 import io
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ from gritcodec.errors import CorruptFileError, UsageError, WrongModelError
 from gritcodec.files import PathLike
 from gritcodec.live import StreamDecoder, StreamEncoder, live_header
 from gritcodec.playback import Playback, Span
-from gritcodec.stream import CHUNK_FRAMES, ChunkDecoder, ChunkEncoder, CodeArray, code_problem
+from gritcodec.stream import CHUNK_FRAMES, ChunkDecoder, ChunkEncoder, all_chunks, code_problem
 from gritcodec.transfer import Progress
 
 DEFAULT_MODEL = "speech-16k"
@@ -152,7 +152,7 @@ class Codec:
         samples = audio.as_waveform(audio.as_array(waveform), sample_rate)
         stages = self.stages_for(bitrate)
         encoder = ChunkEncoder(self._network, sample_rate, samples.shape[0], stages)
-        chunks = list(_encoded(encoder, audio.in_blocks(samples, sample_rate)))
+        chunks = list(all_chunks(encoder, audio.in_blocks(samples, sample_rate)))
         empty = np.zeros((samples.shape[0], stages, 0), dtype=np.uint16)
         indices = np.concatenate([empty, *chunks], axis=2).astype(np.int64)
         return Codes(torch.from_numpy(indices), sample_rate, samples.shape[1])
@@ -201,6 +201,7 @@ class Codec:
         bitrate: float | None = None,
         size_limit: int | None = None,
         tags: Tags = (),
+        coded: Callable[[int], None] | None = None,
     ) -> bytes:
         """Code a waveform that comes in blocks; memory grows with the result, not with the audio.
 
@@ -211,6 +212,7 @@ class Codec:
             bitrate: as in `compress`.
             size_limit: bytes that the file may have; instead of a bitrate.
             tags: as in `compress`.
+            coded: called after each packet with the bytes so far, to within what the end decides.
 
         Raises:
             UsageError: no such bitrate, or one stage alone takes more than `size_limit`.
@@ -221,7 +223,15 @@ class Codec:
         most = min(bitstream.needed_stages(header, kbps, short=False), every) if size_limit is None else every
         encoder = ChunkEncoder(self._network, sample_rate, channels, most)
         coding = bitstream.coding_for(header, self.contexts)
-        bodies = [Body.of(coding, chunk) for chunk in _encoded(encoder, blocks)]
+        bodies: list[Body] = []
+        size = 0
+        for chunk in all_chunks(encoder, blocks):
+            bodies.append(Body.of(coding, chunk))
+            size += len(bodies[-1].data)
+            if coded:
+                # Stages beyond what the bitrate has room for are dropped at the end.
+                room = kbps * 125 * channels * encoder.num_samples / sample_rate if size_limit is None else size_limit
+                coded(round(min(size, room)))
         header = self._header(sample_rate, channels, encoder.num_samples, every, tags)
         return bitstream.assemble_within(header, bodies, None if size_limit is not None else kbps, size_limit)
 
@@ -385,9 +395,3 @@ class Codec:
                 f"the file contradicts the model: {header.stages} stages of codes of {header.code_bits} bits, "
                 f"{header.frame_rate / 100:g} frames a second"
             )
-
-
-def _encoded(encoder: ChunkEncoder, blocks: Iterable[Waveform]) -> Iterator[CodeArray]:
-    for block in blocks:
-        yield from encoder.push(block)
-    yield from encoder.finish()

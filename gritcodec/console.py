@@ -91,10 +91,12 @@ def progress(verb: str) -> Iterator[Progress]:
     bar: Any = None
     task: Any = None
 
-    def show(done: float, total: float | None) -> None:
+    def show(done: float, total: float | None, size: int) -> None:
         nonlocal bar, task, last
         now = time.perf_counter()
         speed = f"{done / max(now - began, 1e-9):.0f} times real time"
+        if done and size:
+            speed = f"{8 * size / done / 1000:.2f} kbps, {speed}"
         if sys.stderr.isatty():
             if bar is None and (total is None or total > _LONG_SECONDS):
                 from rich.console import Console

@@ -31,6 +31,7 @@ class Playback:
         channels: of the recording.
         num_samples: samples in each channel that `blocks` yields if nothing is damaged; None where only the
             end of a live stream tells.
+        size: bytes of the packets' bodies decoded so far.
     """
 
     def __init__(self, network: Autoencoder, reader: Reader, span: Span | None = None) -> None:
@@ -44,7 +45,7 @@ class Playback:
         Raises:
             UsageError: the span starts behind the end, or its times make no sense.
         """
-        self._network, self._reader = network, reader
+        self._network, self._reader, self.size = network, reader, 0
         self._hop = network.config.hop_length
         header = reader.header
         self.sample_rate, self.channels = header.sample_rate, header.channels
@@ -99,6 +100,7 @@ class Playback:
         frames, expected = packet.frames, self._expected()
         if packet.body is not None:
             codes = self._reader.codes(packet)
+            self.size += len(packet.body)
             self._frames += frames
             if expected is not None and self._frames > expected + 1:
                 raise self._contradiction()

@@ -5,6 +5,8 @@ and the network's streaming state goes from each to the next; so the result does
 cuts the signal into blocks.
 """
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -114,6 +116,13 @@ class ChunkEncoder:
             ]
             parts.append(np.concatenate(found, axis=2).astype(np.uint16))
         return np.concatenate(parts)
+
+
+def all_chunks(encoder: ChunkEncoder, blocks: Iterable[Waveform]) -> Iterator[CodeArray]:
+    """Yield the chunks of a whole signal that comes in blocks."""
+    for block in blocks:
+        yield from encoder.push(block)
+    yield from encoder.finish()
 
 
 def samples_in(network: Autoencoder, frames: int, sample_rate: int) -> int:

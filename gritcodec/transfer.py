@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from gritcodec.codec import Codec
     from gritcodec.playback import Span
 
-# Called with the seconds of audio done so far and, where they are known, of the whole signal.
-Progress = Callable[[float, float | None], None]
+# Called with the seconds of audio done so far, where they are known those of the whole signal, and the bytes that the
+# part done takes in the .grit file.
+Progress = Callable[[float, float | None, int], None]
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def compress(
     """
     if PIPE not in (str(source), str(target)):
         files.require_distinct(source, target)
-    done, began = 0, time.perf_counter()
+    done, size, began = 0, 0, time.perf_counter()
     with open_audio(source, raw) as reader:
         rate, channels = reader.sample_rate, reader.channels
 
@@ -81,9 +82,12 @@ def compress(
                 done += block.shape[1]
                 yield block
                 if progress:
-                    progress(done / rate, reader.expected_seconds)
+                    progress(done / rate, reader.expected_seconds, size)
 
-        size = 0
+        def coded(so_far: int) -> None:
+            nonlocal size
+            size = so_far
+
         if str(target) == PIPE and size_limit is None:
             output = binary_output()
             head = b""
@@ -94,7 +98,7 @@ def compress(
                 size += len(piece)
         else:
             with _whole_output(target, overwrite) as write:
-                data = codec.compress_blocks(counted(), rate, channels, bitrate, size_limit, tags)
+                data = codec.compress_blocks(counted(), rate, channels, bitrate, size_limit, tags, coded)
                 head, size = data, len(data)
                 write(data)
     return Outcome(replace(parse_header(head)[0], num_samples=done), done / rate, size, time.perf_counter() - began)
@@ -144,7 +148,7 @@ def decompress(
             writer.write(block)
             done += block.shape[1]
             if progress:
-                progress(done / rate, expected)
+                progress(done / rate, expected, playback.size)
     return Outcome(
         reader.header, done / rate, 2 * channels * done, time.perf_counter() - began, tuple(playback.report())
     )

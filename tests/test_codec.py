@@ -181,10 +181,11 @@ def test_file_and_bytes_agree(codec, tmp_path):
     soundfile.write(source, tone(2, 700_001, 44100).T, 44100, subtype="FLOAT")
     waveform, rate = soundfile.read(source, dtype="float32", always_2d=True)
     calls = []
-    header = codec.compress_file(source, target, 1.0, progress=lambda done, total: calls.append((done, total)))
+    header = codec.compress_file(source, target, 1.0, progress=lambda *values: calls.append(values))
     data = codec.compress(torch.from_numpy(waveform.T.copy()), rate, 1.0)
     assert target.read_bytes() == data
     assert header.num_samples == 700_001 and calls[-1][0] == pytest.approx(calls[-1][1])
+    assert calls[-1][2] == pytest.approx(len(data), rel=0.1)
     codec.decompress_file(target, tmp_path / "out.wav")
     decoded, _ = codec.decompress(data)
     written, _ = soundfile.read(tmp_path / "out.wav", dtype="int16", always_2d=True)

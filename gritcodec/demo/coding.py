@@ -100,10 +100,10 @@ def open_recording(path: Path, name: str, limits: Limits) -> Recording:
     return Recording(path, name, is_grit, *facts)
 
 
-def limited(watch: Watch, what: str, recording: Recording, limits: Limits) -> transfer.Progress:
+def limited(watch: Watch, what: str, recording: Recording, limits: Limits) -> Callable[..., None]:
     """Return a progress callback for `transfer` that also ends work on a recording longer than it said."""
 
-    def progress(done: float, total: float | None) -> None:
+    def progress(done: float, total: float | None, _: int = 0) -> None:
         limits.check_length(done, recording.channels, recording.sample_rate)
         watch(what, done, total)
 
