@@ -207,8 +207,9 @@ def test_entropy_coded_files_play_lose_packets_and_are_drawn(tiny_model, workspa
     sys.path.insert(0, str(Path(__file__).parent / "golden"))
     import contexts as golden
 
-    model_store.save(tmp_path / "coded", model_store.load(tiny_model).network)
-    write_contexts(tmp_path / "coded", golden.tensors(12, 10, 8, 8))
+    network = model_store.load(tiny_model).network
+    model_store.save(tmp_path / "coded", network)
+    write_contexts(tmp_path / "coded", network, golden.tensors(12, 10, 8, 8))
     views = Views(load(tmp_path / "coded"), workspace, Limits())
     data = published(workspace, views.open_upload(KEY, upload("a.wav", wav(11)), 3.0, quiet), ".grit").read_bytes()
     assert bitstream.parse_header(data)[0].coding == bitstream.ENTROPY

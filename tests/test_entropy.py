@@ -239,7 +239,7 @@ def models(tiny_model, tmp_path_factory):
     coded, plain = tmp_path_factory.mktemp("coded"), tmp_path_factory.mktemp("plain")
     for folder in (coded, plain):
         model_store.save(folder, network)
-    write(coded, golden.tensors(12, 10, 8, 8))
+    write(coded, network, golden.tensors(12, 10, 8, 8))
     return coded, plain
 
 
@@ -288,9 +288,25 @@ def test_contexts_are_fitted_to_a_model_and_save_bytes(models, tmp_path):
     folder = tmp_path / "model"
     model_store.save(folder, model_store.load(models[1]).network)
     command = [sys.executable, "-m", "gritcodec.train.contexts", str(folder), "--corpus", str(CLIP)]
-    options = ["--hours", "0.02", "--steps", "25", "--batch", "2", "--check", "8", "--hidden", "16"]
+    options = [
+        "--hours",
+        "0.02",
+        "--steps",
+        "25",
+        "--batch",
+        "2",
+        "--check",
+        "8",
+        "--hidden",
+        "16",
+        "--rate-weight",
+        "0.01",
+    ]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
-    assert "12 stages: " in done.stdout
+    assert "12 stages: " in done.stdout and "entropy of the codes" in done.stderr
+    quantizer = model_store.load(folder).network.quantizer
+    assert quantizer.rate_weight == 0.01 and quantizer.usage.sum(-1) == pytest.approx(np.ones(12), abs=1e-4)
+    assert (quantizer.perplexity() < 1000).all()
     target = tmp_path / "a.grit"
     run = [sys.executable, "-m", "gritcodec"]
     subprocess.run([*run, "compress", str(CLIP), str(target), "--model", str(folder), "--bitrate", "6"], check=True)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from gritcodec.nn import config as network_config
 from gritcodec.quantize import RADII, TRANSFORMS, GritVQ, ProductGritVQ, ResidualGritVQ, replace_by_radius
-from gritcodec.quantize.kmeans import kmeans
 from gritcodec.quantize.radius import half_gaps, member
 
 SLOPES = [("linear", 0.0), ("linear", 0.3), *((name, 1.0) for name in RADII)]
@@ -234,20 +233,6 @@ def test_codes_are_drawn_from_the_first_batch_unless_asked_otherwise():
     assert errors["kmeans"] < 25 / 4
 
 
-def test_dead_codes_come_back_only_when_asked():
-    for replace_below, alive in [(0.0, False), (0.5, True)]:
-        torch.manual_seed(0)
-        quantizer = GritVQ(4, 32, replace_below=replace_below, transform="identity")
-        quantizer(torch.randn(4, 200, 4))
-        with torch.no_grad():
-            quantizer.base[0, 8:] += 1e3  # out of every latent's reach
-        far = quantizer.base[0, 8:].clone()
-        for _ in range(400):
-            quantizer(torch.randn(4, 200, 4))
-        assert torch.equal(quantizer.base[0, 8:], far) == (not alive)
-        assert (float(quantizer.perplexity()) > 20) == alive
-
-
 def test_tables_are_kept_until_something_changes():
     quantizer = make(transform="mlp").eval()
     latents = torch.randn(1, 30, 6)
@@ -424,16 +409,6 @@ def test_losses_cannot_shrink_or_grow_the_latents():
     assert latents.grad.mean((0, 1)).abs().max() < 1e-6
 
 
-def test_usage_and_perplexity_follow_the_data():
-    quantizer = make(stages=2, size=16).train()
-    for _ in range(600):
-        quantizer(torch.randn(4, 50, 6))
-    assert (quantizer.perplexity() > 4).all()
-    for _ in range(600):
-        quantizer._count(torch.zeros(4, 50, 2, dtype=torch.int64))
-    assert (quantizer.perplexity() < 1.2).all()
-
-
 def test_folding_the_transform_changes_no_code():
     quantizer = make().eval()
     with torch.no_grad():
@@ -442,11 +417,3 @@ def test_folding_the_transform_changes_no_code():
     before = quantizer.encode(latents)
     quantizer.fold()
     assert torch.equal(before, quantizer.encode(latents))
-
-
-def test_kmeans_uses_every_centre_and_takes_few_points():
-    points = torch.randn(500, 3)
-    centres, index = kmeans(points, 20)
-    assert centres.shape == (20, 3) and index.unique().numel() == 20
-    centres, index = kmeans(points[:5], 20)
-    assert centres.shape == (20, 3) and index.shape == (5,)

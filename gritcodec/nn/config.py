@@ -24,6 +24,7 @@ class QuantizerConfig:
         train_base: whether base codes are trained, or the transform alone moves them.
         commitment_weight: weight of ||z - sg q||^2 summed over stages, in units of the latent's variance.
         codebook_weight: weight of ||sg z - q||^2, in units of each stage's own variance.
+        rate_weight: how much often used codes are preferred, see gritcodec.quantize.ResidualGritVQ.
         replace_below: codes used less than this share of an even share are replaced; 0 replaces none.
     """
 
@@ -37,6 +38,7 @@ class QuantizerConfig:
     train_base: bool = True
     commitment_weight: float = 0.05
     codebook_weight: float = 1.0
+    rate_weight: float = 0.0
     replace_below: float = 0.0
 
     def __post_init__(self) -> None:
@@ -48,6 +50,8 @@ class QuantizerConfig:
             raise ValueError(f"radius must be one of {', '.join(RADII)}, got '{self.radius}'")
         if self.radius_scale not in ("running", "nearest"):
             raise ValueError(f"radius_scale must be running or nearest, got '{self.radius_scale}'")
+        if not 0 <= self.rate_weight <= 1:
+            raise ValueError(f"rate_weight must be between 0 and 1, got {self.rate_weight}")
         if not 0 <= self.slope <= 1:
             raise ValueError(f"slope must be between 0 and 1, got {self.slope}")
         if self.transform not in TRANSFORMS:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gritcodec.quantize import radius as radii
 from gritcodec.quantize import transform as transforms
+from gritcodec.quantize import usage as usages
 from gritcodec.quantize.grit import Quantized, replace_by_radius
 from gritcodec.quantize.kmeans import kmeans
 from gritcodec.quantize.ranks import all_mean, all_rows, mean_over_ranks
@@ -45,6 +46,9 @@ class ResidualGritVQ(nn.Module):
         transform: `identity`, `linear`, `lowrank`, `mlp` or `attention`.
         train_base: whether base codes are trained, or the transform alone moves them.
         commitment_weight, codebook_weight: weights of the auxiliary losses, free of the latents' scale.
+        rate_weight: codes are chosen by their distance plus their price, which is so much of the mean energy that a
+            stage leaves for every bit of -log2(usage): often used codes, short ones for an entropy coder, are
+            preferred (Chou, Lookabaugh and Gray, "Entropy-constrained vector quantization", 1989). 0: nearest codes.
         normalize: centre and scale latents (one scalar scale), by the batch's statistics in training, over all ranks
             and with their gradient, and by running ones afterwards; values then are in units of the normalized
             latent. The gradient matters: with detached statistics commitment shrinks the latents, the normalization
@@ -80,6 +84,7 @@ class ResidualGritVQ(nn.Module):
         train_base: bool = True,
         commitment_weight: float = 0.25,
         codebook_weight: float = 1.0,
+        rate_weight: float = 0.0,
         normalize: bool = False,
         initialization: str = "kmeans",
         replace_below: float = 0.0,
@@ -94,7 +99,7 @@ class ResidualGritVQ(nn.Module):
         self.dim, self.stages, self.codebook_size = dim, stages, codebook_size
         self.radius, self.slope, self.scale_by = radius, slope, radius_scale
         self.commitment_weight, self.codebook_weight = commitment_weight, codebook_weight
-        self.normalizes, self.initialization = normalize, initialization
+        self.rate_weight, self.normalizes, self.initialization = rate_weight, normalize, initialization
         self.replace_below, self.kmeans_iterations = replace_below, kmeans_iterations
         self.base = nn.Parameter(torch.randn(stages, codebook_size, dim), requires_grad=train_base)
         self.transform = transforms.build(transform, stages, dim)
@@ -125,6 +130,7 @@ class ResidualGritVQ(nn.Module):
             train_base=config.train_base,
             commitment_weight=config.commitment_weight,
             codebook_weight=config.codebook_weight,
+            rate_weight=config.rate_weight,
             replace_below=config.replace_below,
             normalize=True,
             initialization="noise",
@@ -149,13 +155,20 @@ class ResidualGritVQ(nn.Module):
 
     @torch.no_grad()
     def _tables(self) -> tuple[Tensor, Tensor]:
-        """C' and half its square norms, computed anew only when something that they depend on has changed."""
-        sources = [self.base, self.stage_scale, *self.transform.parameters()]
+        """C' and what `_offsets` gives, computed anew only when something that they depend on has changed."""
+        sources = [self.base, self.stage_scale, self.usage, *self.transform.parameters()]
         key = tuple((tensor.data_ptr(), tensor._version) for tensor in sources)
         if self._cache is None or self._cache[0] != key:
             books = self.codebooks()
-            self._cache = key, books, books.square().sum(-1) / 2
+            self._cache = key, books, self._offsets(books)
         return self._cache[1], self._cache[2]
+
+    def _offsets(self, books: Tensor) -> Tensor:
+        """What a search subtracts from products with the codes: half their square norms and half their prices."""
+        offsets = books.square().sum(-1) / 2
+        if self.rate_weight:
+            offsets = offsets + usages.prices(self.usage, self.stage_scale, self.rate_weight * self.dim) / 2
+        return offsets
 
     def forward(self, latents: Tensor, active: Tensor | None = None) -> Quantized:
         """Quantize latents.
@@ -206,12 +219,12 @@ class ResidualGritVQ(nn.Module):
         return (latents - mean) / spread
 
     @staticmethod
-    def _search(z: Tensor, books: Tensor, half_norms: Tensor, stages: int) -> Tensor:
-        """Nearest code of every stage to what the stages before it left, [N, D] -> [N, stages] int64."""
+    def _search(z: Tensor, books: Tensor, offsets: Tensor, stages: int) -> Tensor:
+        """Best code of every stage for what the stages before it left, [N, D] -> [N, stages] int64."""
         residual, codes = z.detach(), []
         for stage in range(stages):
             # argmin ||r - c|| = argmax (r . c - ||c||^2 / 2): one matrix product with the norms as its bias
-            index = torch.addmm(half_norms[stage], residual, books[stage].t(), beta=-1).argmax(-1)
+            index = torch.addmm(offsets[stage], residual, books[stage].t(), beta=-1).argmax(-1)
             codes.append(index)
             if stage + 1 < stages:
                 residual = residual - books[stage].index_select(0, index)
@@ -223,7 +236,7 @@ class ResidualGritVQ(nn.Module):
         books = books.to(flat.dtype)
         with torch.no_grad():
             detached = books.detach()
-            codes = self._search(flat, detached, detached.square().sum(-1) / 2, self.stages)
+            codes = self._search(flat, detached, self._offsets(detached).to(flat.dtype), self.stages)
             first = torch.arange(self.stages, device=codes.device) * self.codebook_size
         chosen = books.reshape(-1, self.dim).index_select(0, (codes + first).flatten()).view(-1, self.stages, self.dim)
         if active is not None:
@@ -268,45 +281,14 @@ class ResidualGritVQ(nn.Module):
         # So that a stage's codes neither outgrow its input nor fall behind. A stage that no item used has seen nothing.
         size = all_mean(inputs).sqrt().clamp_min(1e-6).to(self.stage_scale.dtype)
         self.stage_scale.lerp_(torch.where(size > 1e-6, size, self.stage_scale), 1 - _DECAY)
-        self._count(codes)
+        self.usage.lerp_(usages.shares(codes, self.usage), 1 - _DECAY)
         self._turn = (int(self.turn) if self._turn is None else self._turn) + 1
         self.turn += 1
         if self.scale_by == "nearest" and self._turn % _GAP_EVERY == 0:
             stage = self._turn // _GAP_EVERY % self.stages
             self.gaps[stage] = radii.half_gaps(books[stage]).to(self.gaps.dtype)
         if self.replace_below:
-            self._replace_dead()
-
-    @torch.no_grad()
-    def _count(self, codes: Tensor) -> None:
-        """Running share of each code among the vectors of its stage."""
-        shifted = codes + 1 + torch.arange(self.stages, device=codes.device) * (self.codebook_size + 1)
-        counts = torch.bincount(shifted.flatten(), minlength=self.stages * (self.codebook_size + 1))
-        counts = all_mean(counts.reshape(self.stages, -1)[:, 1:].float())
-        total = counts.sum(-1, keepdim=True)
-        share = torch.where(total > 0, counts / total.clamp_min(1), self.usage)
-        self.usage.lerp_(share, 1 - _DECAY)
-
-    @torch.no_grad()
-    def _replace_dead(self) -> None:
-        """Split the most used codes in two, one half each for a code that is hardly used; the same on all ranks.
-
-        Base codes are what is copied, so this works under any transform.
-        """
-        for stage in range(self.stages):
-            usage = self.usage[stage]
-            dead = (usage < self.replace_below / self.codebook_size).nonzero()[:, 0]
-            if not len(dead):
-                continue
-            dead = dead[: self.codebook_size // 2]
-            busy = usage.topk(len(dead)).indices
-            source = self.base[stage, busy]
-            with torch.random.fork_rng(devices=[usage.device] if usage.is_cuda else []):
-                torch.manual_seed(len(dead))
-                apart = 0.05 * source.square().mean(-1, keepdim=True).sqrt() * torch.randn_like(source)
-            self.base[stage, dead] = source + apart
-            usage[busy] /= 2
-            usage[dead] = usage[busy]
+            usages.replace_dead(self.base, self.usage, self.replace_below)
 
     @torch.no_grad()
     def initialize(self, latents: Tensor, iterations: int | None = None) -> None:
@@ -350,7 +332,7 @@ class ResidualGritVQ(nn.Module):
 
     @torch.no_grad()
     def encode(self, latents: Tensor, stages: int | None = None) -> Tensor:
-        """Latents [..., D] -> codes [..., stages] int64, nearest codes stage by stage."""
+        """Latents [..., D] -> codes [..., stages] int64, the best code of each stage in turn."""
         z = latents.float()
         if self.normalizes:
             z = (z - self.offset) / self.spread
@@ -373,8 +355,7 @@ class ResidualGritVQ(nn.Module):
     @torch.no_grad()
     def perplexity(self) -> Tensor:
         """exp(entropy) of each stage's running code usage, [stages], 1 to K."""
-        share = self.usage / self.usage.sum(-1, keepdim=True)
-        return torch.exp(-(share * share.clamp_min(1e-10).log()).sum(-1))
+        return usages.perplexity(self.usage)
 
     def parameter_groups(
         self, rate: float, code_rate: float = 30.0, transform_rate: float = 10.0

@@ -20,16 +20,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gritcodec import bitstream, model_store
+from gritcodec import config as configuration
 from gritcodec.bitstream.contexts import HIDDEN_LIMIT, REACH, VECTORS, ContextModel
 from gritcodec.errors import GritcodecError, ModelError
 from gritcodec.nn.autoencoder import Autoencoder
 from gritcodec.train.config import DataConfig
 from gritcodec.train.data import Corpus, open_corpus
+from gritcodec.train.usage import draw_latents, settle_usage
 
 FRAMES = bitstream.PACKET_FRAMES
 # Inputs are vectors in 256ths of the first stage's standard deviation, hidden units count in 64ths.
 _INPUT_ONE, _HIDDEN_ONE = 256, 64
 _STRETCHES, _DRAWS, _SECONDS = 4, 4, 2.56
+# Latents that prices settle on.
+_LATENTS = 200_000
 
 
 def draw_codes(network: Autoencoder, corpus: Corpus, data: DataConfig, seed: int, packets: int) -> Tensor:
@@ -210,20 +214,32 @@ def main(
     batch: Annotated[int, typer.Option(help="Packets a step.")] = 16,
     hidden: Annotated[int, typer.Option(help="Units of the hidden layer.")] = 128,
     check: Annotated[int, typer.Option(help="Held-out packets to measure on.")] = 300,
+    rate_weight: Annotated[
+        float | None, typer.Option(help="How much often used codes are preferred; unless given, as it was.")
+    ] = None,
 ) -> None:
     """Fit entropy coding to a model's codes and write it into the model's weights file."""
     try:
-        _main(Path(model_store.resolve(model)), corpus, hours, steps, batch, hidden, check)
+        _main(Path(model_store.resolve(model)), corpus, hours, steps, batch, hidden, check, rate_weight)
     except GritcodecError as error:
         print(f"gritcodec: error: {error}", file=sys.stderr)
         raise typer.Exit(error.exit_code) from error
 
 
-def _main(folder: Path, corpus: str, hours: float, steps: int, batch: int, hidden: int, check: int) -> None:
+def _main(
+    folder: Path, corpus: str, hours: float, steps: int, batch: int, hidden: int, check: int, rate_weight: float | None
+) -> None:
     network = model_store.load(folder).network
     data = DataConfig(corpus=corpus, segment=_SECONDS)
     rate = network.config.sample_rate
+    if rate_weight is not None:
+        quantizer = replace(network.config.quantizer, rate_weight=rate_weight)
+        network.config = replace(network.config, quantizer=quantizer)
+        network.quantizer.rate_weight = rate_weight
     packets = max(round(hours * 3600 * rate / network.config.hop_length / FRAMES), 16)
+    latents = draw_latents(network, open_corpus(data, rate), data, 2, min(packets * FRAMES, _LATENTS))
+    entropies = settle_usage(network, latents)
+    print("entropy of the codes, bits:", " ".join(f"{bits:.2f}" for bits in entropies), file=sys.stderr, flush=True)
     train = draw_codes(network, open_corpus(data, rate), data, 0, packets)
     tensors = fit(network, train, steps, hidden, batch)
     try:
@@ -234,11 +250,16 @@ def _main(folder: Path, corpus: str, hours: float, steps: int, batch: int, hidde
     bits = network.config.quantizer.codebook_size.bit_length() - 1
     for saving in measure(ContextModel(tensors), valid.numpy(), bits):
         print(f"{saving.stages} stages: {saving.percent:.1f} % of the bytes saved")
-    write(folder, tensors)
+    write(folder, network, tensors)
 
 
-def write(folder: Path, tensors: dict[str, NDArray]) -> None:
-    """Put the tensors of a `ContextModel` into a model folder's weights file, in place of those there.
+def write(folder: Path, network: Autoencoder, tensors: dict[str, NDArray]) -> None:
+    """Put entropy coding into a model folder, in place of what is there.
+
+    Args:
+        folder: of the model.
+        network: whose configuration and code usage are written too; the other weights stay as they are.
+        tensors: of a `ContextModel`.
 
     Raises:
         ModelError: the file cannot be read or written.
@@ -250,10 +271,12 @@ def write(folder: Path, tensors: dict[str, NDArray]) -> None:
     try:
         kept = {name: t for name, t in load_file(path).items() if not name.startswith(model_store.CONTEXTS)}
         kept |= {model_store.CONTEXTS + name: torch.from_numpy(tensor) for name, tensor in tensors.items()}
+        kept["quantizer.usage"] = network.quantizer.usage.contiguous()
         part = path.with_name(f".{path.name}.part")
         save_file(kept, part)
         part.chmod(0o644)
         part.replace(path)
+        configuration.write_yaml(folder / model_store.CONFIG, network.config)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"cannot write {path}: {error}") from error
 
