@@ -1,4 +1,4 @@
-"""Residual GRIT-VQ: stages of codebooks, each coding what the ones before it left over; one stage is plain GRIT-VQ."""
+"""Residual GRIT-VQ: stages of codebooks, each coding what the ones before it left over."""
 
 from __future__ import annotations
 
@@ -380,31 +380,3 @@ class ResidualGritVQ(nn.Module):
         """Put the transformed codes in the place of base codes: nothing is left to compute when decoding."""
         self.base.copy_(self.transform(self.base))
         self.transform = transforms.IdentityTransform(self.stages, self.dim)
-
-
-class GritVQ(ResidualGritVQ):
-    """Plain GRIT-VQ: one codebook, codes [B, T].
-
-    Args:
-        dim: latent dimension D.
-        codebook_size: codes K.
-        settings: every other argument of ResidualGritVQ but `stages`.
-    """
-
-    def __init__(self, dim: int, codebook_size: int, **settings: Any):
-        super().__init__(dim, 1, codebook_size, **settings)
-
-    def forward(self, latents: Tensor, active: Tensor | None = None) -> Quantized:
-        """Quantize latents [B, ..., D]; codes are [B, ...]."""
-        out = super().forward(latents, active)
-        return out._replace(codes=out.codes[..., 0]) if out.codes.shape[-1] else out
-
-    @torch.no_grad()
-    def encode(self, latents: Tensor, stages: int | None = None) -> Tensor:
-        """Latents [..., D] -> codes [...] int64."""
-        return super().encode(latents)[..., 0]
-
-    @torch.no_grad()
-    def decode(self, codes: Tensor) -> Tensor:
-        """Codes [...] int64 -> quantized values [..., D]."""
-        return super().decode(codes[..., None])
