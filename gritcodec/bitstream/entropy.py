@@ -8,6 +8,7 @@ from gritcodec.bitstream.contexts import ContextModel
 from gritcodec.bitstream.header import Header
 from gritcodec.bitstream.packing import CodeArray, PlainCoding
 from gritcodec.bitstream.rangecoder import Decoder, Encoder
+from gritcodec.bitstream.threads import one_thread
 from gritcodec.errors import CorruptFileError, WrongModelError
 
 
@@ -23,6 +24,7 @@ class EntropyCoding:
         self._plain = PlainCoding(header)
         self._contexts = contexts
 
+    @one_thread()
     def pack(self, codes: NDArray[np.integer]) -> bytes:
         """See `Coding.pack`."""
         contexts = self._require()
@@ -40,6 +42,7 @@ class EntropyCoding:
             blocks.append(block)
         return b"".join(savings + blocks)
 
+    @one_thread()
     def unpack(self, body: bytes, stages: int, frames: int) -> CodeArray:
         """See `Coding.unpack`."""
         contexts = self._require()
