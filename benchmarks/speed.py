@@ -45,6 +45,7 @@ PEERS = {
     ),
     "Mimi 24 kHz, random weights": ("Mimi", {}),
 }
+OWN = ("gritcodec, codes", "gritcodec, files")
 LENGTHS = ((1 / 60, "1 minute"), (1 / 6, "10 minutes"), (1.0, "1 hour"), (10.0, "10 hours"))
 
 
@@ -66,16 +67,29 @@ def timed(work: Callable[[], Any], repeats: int) -> tuple[float, Any]:
     return statistics.median(times), result
 
 
-def measure_own(model: str, seconds: float, repeats: int) -> dict[str, Any]:
-    """Return the figures of one of gritcodec's models: waveform to file and back, everything included."""
+def measure_own(model: str, seconds: float, repeats: int, as_codes: bool) -> dict[str, Any]:
+    """Return the figures of one of gritcodec's models.
+
+    Args:
+        model: its name or folder.
+        seconds: of audio.
+        repeats: of which the median counts.
+        as_codes: waveform to codes and back, which is what is measured of its peers, at the most bits it has; otherwise
+            to the bytes of a file and back, entropy coding and checksums included.
+    """
     began = time.perf_counter()
     codec = gritcodec.load(model)
     load = time.perf_counter() - began
-    waveform = speech(seconds, codec.sample_rate)[None]
-    encode, data = timed(lambda: codec.compress(waveform, codec.sample_rate, codec.bitrates[-1]), repeats)
-    decode, _ = timed(lambda: codec.decompress(data), repeats)
+    waveform, rate, most = speech(seconds, codec.sample_rate)[None], codec.sample_rate, codec.bitrates[-1]
+    if as_codes:
+        encode, codes = timed(lambda: codec.encode(waveform, rate, most), repeats)
+        decode, _ = timed(lambda: codec.decode(codes), repeats)
+    else:
+        encode, data = timed(lambda: codec.compress(waveform, rate, most), repeats)
+        decode, _ = timed(lambda: codec.decompress(data), repeats)
     size = sum(weight.numel() for weight in codec._network.parameters())
-    return figures(f"gritcodec {codec.name}", seconds, load, encode, decode, size)
+    what = "codes" if as_codes else "files"
+    return figures(f"gritcodec {codec.name}, {what}", seconds, load, encode, decode, size)
 
 
 def measure_peer(name: str, seconds: float, repeats: int) -> dict[str, Any]:
@@ -191,9 +205,11 @@ def main(arguments: list[str] | None = None) -> None:
         import torch
 
         torch.set_num_threads(options.threads)
-        own = options.one not in PEERS
-        work = measure_own if own else measure_peer
-        print(json.dumps(work(options.model if own else options.one, options.seconds, options.repeats)))
+        if options.one in PEERS:
+            row = measure_peer(options.one, options.seconds, options.repeats)
+        else:
+            row = measure_own(options.model, options.seconds, options.repeats, options.one == OWN[0])
+        print(json.dumps(row))
         return
     found: dict[str, Any] = {}
     if options.json and options.json.is_file():
@@ -212,11 +228,11 @@ def measure_codecs(options: argparse.Namespace) -> dict[str, Any]:
     if load > 0.5:
         print(f"speed.py: this machine is busy (load {load:.1f}): the times will be too long", file=sys.stderr)
     codecs = []
-    for name in ("gritcodec", *PEERS):
+    for name in (*OWN, *PEERS):
         row = run_one(name, options)
         codecs.append(row)
         print(
-            f"{row['name']:<32} encode {row['encode']:7.1f}   decode {row['decode']:7.1f} times real time   "
+            f"{row['name']:<34} encode {row['encode']:7.1f}   decode {row['decode']:7.1f} times real time   "
             f"load {row['load']:.2f} s   {row['millions']:.1f} M parameters",
             flush=True,
         )

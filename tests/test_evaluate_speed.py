@@ -30,11 +30,12 @@ def script(path: str) -> ModuleType:
 
 def test_speed_and_memory_become_tables(tiny_model, tmp_path):
     speed = script("benchmarks/speed.py")
-    row = speed.measure_own(str(tiny_model), 1.0, 1)
-    assert row["name"] == "gritcodec tiny" and min(row["encode"], row["decode"], row["load"]) > 0
+    rows = [speed.measure_own(str(tiny_model), 1.0, 1, as_codes) for as_codes in (True, False)]
+    assert [row["name"] for row in rows] == ["gritcodec tiny, codes", "gritcodec tiny, files"]
+    assert min(row[key] for row in rows for key in ("encode", "decode", "load")) > 0
     memory = speed.measure_memory(1 / 60, str(tiny_model))
     assert [each["length"] for each in memory] == ["1 minute"] and memory[0]["compress"] > 10
-    found = {"machine": speed.machine(), "threads": 1, "seconds": 1.0, "codecs": [row], "memory": memory}
+    found = {"machine": speed.machine(), "threads": 1, "seconds": 1.0, "codecs": rows, "memory": memory}
     (tmp_path / "speed.json").write_text(json.dumps(found))
     run = results.Results("set", "tiny", [], [], {"lsd": "1"}, [], speed=command.read_speed(tmp_path / "speed.json"))
     titles = [table.title for table in tables.tables(run)]

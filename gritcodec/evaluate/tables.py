@@ -144,7 +144,8 @@ def _speed(speed: dict[str, Any]) -> list[Table]:
     """Return the tables of benchmarks/speed.py's figures."""
     note = (
         f"benchmarks/speed.py on {speed['machine']}: {speed['threads']} thread, {speed['seconds']:g} s of audio, all "
-        "in the same run; times real time, the median of several. Random weights cost the same time as trained ones."
+        "in the same run; times real time, the median of several. Random weights cost the same time as trained ones. "
+        "Codes: waveform to codes and back, as for the peers; files: with entropy coding, container and checksums."
     )
     codecs = Table("Speed", note, ["network", "encode", "decode", "load, s", "parameters, M"])
     for row in speed["codecs"]:
