@@ -73,6 +73,16 @@ def test_codes_are_the_cheapest_by_distance_and_bits(seed, stages, weight):
         residual = residual - books[stage][codes[..., stage]]
 
 
+def test_another_weight_counts_at_once():
+    quantizer = make(rate_weight=0.3).eval()
+    quantizer.usage.copy_(torch.rand(quantizer.usage.shape, generator=torch.Generator().manual_seed(0)) ** 8)
+    latents = 2 * torch.randn(3, 40, 6)
+    priced = quantizer.encode(latents)
+    quantizer.rate_weight = 0.0
+    nearest = quantizer.encode(latents)
+    assert torch.equal(nearest, quantizer(latents).codes) and not torch.equal(nearest, priced)
+
+
 def test_a_small_price_saves_more_bits_than_the_error_it_costs_would():
     torch.manual_seed(1)
     latents = torch.randn(20_000, 6) * torch.rand(20_000, 1).square()

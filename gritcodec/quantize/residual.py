@@ -157,7 +157,7 @@ class ResidualGritVQ(nn.Module):
     def _tables(self) -> tuple[Tensor, Tensor]:
         """C' and what `_offsets` gives, computed anew only when something that they depend on has changed."""
         sources = [self.base, self.stage_scale, self.usage, *self.transform.parameters()]
-        key = tuple((tensor.data_ptr(), tensor._version) for tensor in sources)
+        key = (self.rate_weight, *((tensor.data_ptr(), tensor._version) for tensor in sources))
         if self._cache is None or self._cache[0] != key:
             books = self.codebooks()
             self._cache = key, books, self._offsets(books)
