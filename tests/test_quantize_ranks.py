@@ -11,6 +11,8 @@ def _train_on_rank(rank: int, ranks: int, port: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=ranks)
     torch.save(_train_a_little(rank, ranks), f"{folder}/{rank}.pt")
+    # Rank 0 keeps the store that the other one still talks to: neither may end before both are done.
+    dist.barrier()
     dist.destroy_process_group()
 
 
