@@ -1,8 +1,7 @@
-"""Audio files: reading in blocks, writing all or nothing, resampling to an exact number of samples.
+"""Audio files: reading in blocks, writing all or nothing.
 
 Waveforms are float32 arrays [channels, samples], nominally within -1 to 1; louder ones pass unchanged and are
-clipped only where they become integers, in `AudioWriter`. Files are read and written by libsndfile, resampled
-by soxr.
+clipped only where they become integers, in `AudioWriter`. Files are read and written by libsndfile.
 """
 
 import errno
@@ -15,7 +14,6 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 import soundfile
-import soxr
 from numpy.typing import NDArray
 
 from gritcodec.bitstream import MAX_CHANNELS, MAX_SAMPLE_RATE
@@ -307,49 +305,6 @@ def check_audio_output(path: PathLike, sample_rate: int, channels: int, num_samp
     return kind
 
 
-class Resampler:
-    """Resamples a stream of blocks; the result does not depend on how the stream is cut.
-
-    Delays of the filter are compensated: sample n of the output is at the time n / out_rate of the input.
-    """
-
-    def __init__(self, in_rate: int, out_rate: int, channels: int) -> None:
-        """Prepare a stream of [channels, samples] blocks from in_rate to out_rate (Hz)."""
-        self._channels = channels
-        self._produced = 0
-        self._soxr = None if in_rate == out_rate else soxr.ResampleStream(in_rate, out_rate, channels, dtype="float32")
-        # Enough silence after the end for the output to reach ceil(samples * out_rate / in_rate).
-        self._tail = 2 * -(-in_rate // out_rate) + 2
-
-    def push(self, block: Waveform) -> Waveform:
-        """Feed float32 [channels, samples] and return what is ready, float32 [channels, any]."""
-        out = block
-        if self._soxr is not None:
-            out = _channels_first(self._soxr.resample_chunk(np.ascontiguousarray(block.T)), self._channels)
-        self._produced += out.shape[1]
-        return out
-
-    def finish(self, total: int) -> Waveform:
-        """Return the rest, [channels, any], so that all blocks together have exactly `total` samples.
-
-        More than `total` may have come out already, by a sample or two: the caller keeps the first `total`.
-        """
-        rest = np.zeros((self._channels, 0), dtype=np.float32)
-        if self._soxr is not None:
-            silence = np.zeros((self._tail, self._channels), dtype=np.float32)
-            rest = _channels_first(self._soxr.resample_chunk(silence, last=True), self._channels)
-        missing = max(total - self._produced, 0)
-        rest = rest[:, :missing]
-        return np.pad(rest, ((0, 0), (0, missing - rest.shape[1])))
-
-
-def resample(waveform: Waveform, in_rate: int, out_rate: int, num_samples: int) -> Waveform:
-    """Resample float32 [channels, samples] to exactly num_samples, cut or filled with silence at the end."""
-    resampler = Resampler(in_rate, out_rate, waveform.shape[0])
-    first = resampler.push(waveform)
-    return np.concatenate([first, resampler.finish(num_samples)], axis=1)[:, :num_samples]
-
-
 def require_sound(waveform: Waveform, sample_rate: int) -> None:
     """Refuse float32 [channels, samples] with NaN, infinite or absurdly large samples, with AudioError."""
     if _is_sound(waveform):
@@ -400,7 +355,3 @@ def _reason(error: Exception) -> str:
     """Return the message of a soundfile error without its prefix, which names the file once more."""
     text = str(getattr(error, "error_string", "") or error).strip().removeprefix("Error : ").rstrip(".")
     return text or type(error).__name__
-
-
-def _channels_first(samples: Waveform, channels: int) -> Waveform:
-    return np.ascontiguousarray(samples.reshape(-1, channels).T)

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gritcodec.audio import Resampler, Waveform
+from gritcodec.audio import Waveform
 from gritcodec.bitstream import MAX_SAMPLE_RATE, PACKET_FRAMES
 from gritcodec.nn.autoencoder import Autoencoder
+from gritcodec.resampling import Resampler
 
 # A packet: a live stream is late by no more, and decoding can begin at any of them with equal values.
 CHUNK_FRAMES = PACKET_FRAMES

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_bitstream import Bytes
+from reader_by_the_book import Bytes
 
 import gritcodec
 from gritcodec import bitstream, model_store

@@ -4,16 +4,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from quantizers import make
 
 from gritcodec.quantize import GritVQ, ResidualGritVQ
 from gritcodec.quantize.kmeans import kmeans
-
-
-def make(stages: int = 4, size: int = 16, dim: int = 6, **settings) -> ResidualGritVQ:
-    torch.manual_seed(0)
-    quantizer = ResidualGritVQ(dim, stages, size, **settings)
-    quantizer.initialize(torch.randn(400, dim) @ torch.randn(dim, dim))
-    return quantizer
 
 
 def test_usage_and_perplexity_follow_the_data():

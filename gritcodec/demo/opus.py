@@ -8,6 +8,7 @@ import soundfile
 
 from gritcodec import audio
 from gritcodec.evaluate.contenders.classical import Opus
+from gritcodec.resampling import resample
 
 # The least that opusenc promises to keep to, for each channel; and the most that the evaluation asks it for.
 _LOWEST_KBPS, _HIGHEST_KBPS = 6.0, 256.0
@@ -64,7 +65,7 @@ def nearest(original: Path, kbps: float, target: Path) -> OpusTake:
             true = again
             other.replace(packed)
     waveform, rate = audio.read(packed)
-    audio.write(target, audio.resample(waveform, rate, info.samplerate, info.frames), info.samplerate)
+    audio.write(target, resample(waveform, rate, info.samplerate, info.frames), info.samplerate)
     return OpusTake(target, packed.stat().st_size, true)
 
 

@@ -137,10 +137,11 @@ def spread(items: Sequence[Item], count: int, seed: int) -> list[Item]:
 def load(source: Source) -> NDArray[np.float32]:
     """Return a clip's samples, mono at 16 kHz; AudioError where it cannot be read."""
     from gritcodec import audio
+    from gritcodec.resampling import resample
 
     waveform, rate = audio.read(source.path)
     mono = waveform.mean(0, keepdims=True)
-    return audio.resample(mono, rate, RATE, round(mono.shape[1] * RATE / rate))[0]
+    return resample(mono, rate, RATE, round(mono.shape[1] * RATE / rate))[0]
 
 
 def write_clip(

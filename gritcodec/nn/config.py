@@ -25,6 +25,7 @@ class QuantizerConfig:
         commitment_weight: weight of ||z - sg q||^2 summed over stages, in units of the latent's variance.
         codebook_weight: weight of ||sg z - q||^2, in units of each stage's own variance.
         rate_weight: how much often used codes are preferred, see gritcodec.quantize.ResidualGritVQ.
+        beam: paths that the search for codes follows through the stages; 1 takes each stage's best code in turn.
         replace_below: codes used less than this share of an even share are replaced; 0 replaces none.
     """
 
@@ -39,6 +40,7 @@ class QuantizerConfig:
     commitment_weight: float = 0.05
     codebook_weight: float = 1.0
     rate_weight: float = 0.0
+    beam: int = 4
     replace_below: float = 0.0
 
     def __post_init__(self) -> None:
@@ -52,6 +54,8 @@ class QuantizerConfig:
             raise ValueError(f"radius_scale must be running or nearest, got '{self.radius_scale}'")
         if not 0 <= self.rate_weight <= 1:
             raise ValueError(f"rate_weight must be between 0 and 1, got {self.rate_weight}")
+        if self.beam < 1:
+            raise ValueError(f"beam must be at least 1, got {self.beam}")
         if not 0 <= self.slope <= 1:
             raise ValueError(f"slope must be between 0 and 1, got {self.slope}")
         if self.transform not in TRANSFORMS:

@@ -14,6 +14,7 @@ from gritcodec.quantize import usage as usages
 from gritcodec.quantize.grit import Quantized, replace_by_radius
 from gritcodec.quantize.kmeans import kmeans
 from gritcodec.quantize.ranks import all_mean, all_rows, mean_over_ranks
+from gritcodec.quantize.search import Tables, beam, greedy
 
 if TYPE_CHECKING:
     from gritcodec.nn.config import QuantizerConfig
@@ -49,6 +50,8 @@ class ResidualGritVQ(nn.Module):
         rate_weight: codes are chosen by their distance plus their price, which is so much of the mean energy that a
             stage leaves for every bit of -log2(usage): often used codes, short ones for an entropy coder, are
             preferred (Chou, Lookabaugh and Gray, "Entropy-constrained vector quantization", 1989). 0: nearest codes.
+        beam: paths that a search through the stages follows; 1 takes the best code of each stage in turn. Any other
+            number searches all stages, however few are asked for, see gritcodec.quantize.search.
         normalize: centre and scale latents (one scalar scale), by the batch's statistics in training, over all ranks
             and with their gradient, and by running ones afterwards; values then are in units of the normalized
             latent. The gradient matters: with detached statistics commitment shrinks the latents, the normalization
@@ -85,6 +88,7 @@ class ResidualGritVQ(nn.Module):
         commitment_weight: float = 0.25,
         codebook_weight: float = 1.0,
         rate_weight: float = 0.0,
+        beam: int = 1,
         normalize: bool = False,
         initialization: str = "kmeans",
         replace_below: float = 0.0,
@@ -95,11 +99,14 @@ class ResidualGritVQ(nn.Module):
             raise ValueError(f"unknown radius_scale '{radius_scale}'; one of running, nearest")
         if initialization not in INITIALIZATIONS:
             raise ValueError(f"unknown initialization '{initialization}'; one of {', '.join(INITIALIZATIONS)}")
+        if beam < 1:
+            raise ValueError(f"beam must be at least 1, got {beam}")
         radii.member(radius)
         self.dim, self.stages, self.codebook_size = dim, stages, codebook_size
         self.radius, self.slope, self.scale_by = radius, slope, radius_scale
         self.commitment_weight, self.codebook_weight = commitment_weight, codebook_weight
-        self.rate_weight, self.normalizes, self.initialization = rate_weight, normalize, initialization
+        self.rate_weight, self.beam = rate_weight, beam
+        self.normalizes, self.initialization = normalize, initialization
         self.replace_below, self.kmeans_iterations = replace_below, kmeans_iterations
         self.base = nn.Parameter(torch.randn(stages, codebook_size, dim), requires_grad=train_base)
         self.transform = transforms.build(transform, stages, dim)
@@ -113,7 +120,7 @@ class ResidualGritVQ(nn.Module):
         self.register_buffer("ready", torch.tensor(initialization == "normal"))
         self.fixed_statistics = False  # for training behind a frozen encoder: use running statistics, leave them alone
         self._ready: bool | None = None
-        self._cache: tuple[tuple, Tensor, Tensor] | None = None
+        self._cache: tuple[tuple, Tables] | None = None
         self._turn: int | None = None
 
     @classmethod
@@ -131,6 +138,7 @@ class ResidualGritVQ(nn.Module):
             commitment_weight=config.commitment_weight,
             codebook_weight=config.codebook_weight,
             rate_weight=config.rate_weight,
+            beam=config.beam,
             replace_below=config.replace_below,
             normalize=True,
             initialization="noise",
@@ -154,21 +162,18 @@ class ResidualGritVQ(nn.Module):
         return self.transform(self.base) * self.stage_scale.clone()[:, None, None]
 
     @torch.no_grad()
-    def _tables(self) -> tuple[Tensor, Tensor]:
-        """C' and what `_offsets` gives, computed anew only when something that they depend on has changed."""
+    def _tables(self) -> Tables:
+        """What a search needs, computed anew only when something that it depends on has changed."""
         sources = [self.base, self.stage_scale, self.usage, *self.transform.parameters()]
         key = (self.rate_weight, *((tensor.data_ptr(), tensor._version) for tensor in sources))
         if self._cache is None or self._cache[0] != key:
-            books = self.codebooks()
-            self._cache = key, books, self._offsets(books)
-        return self._cache[1], self._cache[2]
+            self._cache = key, self._tables_of(self.codebooks())
+        return self._cache[1]
 
-    def _offsets(self, books: Tensor) -> Tensor:
-        """What a search subtracts from products with the codes: half their square norms and half their prices."""
-        offsets = books.square().sum(-1) / 2
-        if self.rate_weight:
-            offsets = offsets + usages.prices(self.usage, self.stage_scale, self.rate_weight * self.dim) / 2
-        return offsets
+    def _tables_of(self, books: Tensor) -> Tables:
+        left = usages.energy_left(self.stage_scale).to(books.dtype) * self.dim
+        prices = usages.prices(self.usage, self.rate_weight).to(books.dtype) * left[:, None]
+        return Tables(books, (books.square().sum(-1) + prices) / 2, prices, left)
 
     def forward(self, latents: Tensor, active: Tensor | None = None) -> Quantized:
         """Quantize latents.
@@ -218,25 +223,19 @@ class ResidualGritVQ(nn.Module):
             self.spread.lerp_(spread.to(self.spread.dtype), weight)
         return (latents - mean) / spread
 
-    @staticmethod
-    def _search(z: Tensor, books: Tensor, offsets: Tensor, stages: int) -> Tensor:
-        """Best code of every stage for what the stages before it left, [N, D] -> [N, stages] int64."""
-        residual, codes = z.detach(), []
-        for stage in range(stages):
-            # argmin ||r - c|| = argmax (r . c - ||c||^2 / 2): one matrix product with the norms as its bias
-            index = torch.addmm(offsets[stage], residual, books[stage].t(), beta=-1).argmax(-1)
-            codes.append(index)
-            if stage + 1 < stages:
-                residual = residual - books[stage].index_select(0, index)
-        return torch.stack(codes, -1)
+    def _search(self, z: Tensor, tables: Tables, stages: int) -> Tensor:
+        """Codes of the first `stages` stages, [N, D] -> [N, stages] int64."""
+        if self.beam == 1:
+            return greedy(z, tables, stages)
+        return beam(z, tables, self.beam)[:, :stages]
 
     def _quantize(self, z: Tensor, active: Tensor | None) -> Quantized:
         flat = z.reshape(-1, self.dim)
-        books = self.codebooks() if torch.is_grad_enabled() else self._tables()[0]
+        books = self.codebooks() if torch.is_grad_enabled() else self._tables().books
         books = books.to(flat.dtype)
         with torch.no_grad():
             detached = books.detach()
-            codes = self._search(flat, detached, self._offsets(detached).to(flat.dtype), self.stages)
+            codes = self._search(flat.detach(), self._tables_of(detached), self.stages)
             first = torch.arange(self.stages, device=codes.device) * self.codebook_size
         chosen = books.reshape(-1, self.dim).index_select(0, (codes + first).flatten()).view(-1, self.stages, self.dim)
         if active is not None:
@@ -332,7 +331,7 @@ class ResidualGritVQ(nn.Module):
 
     @torch.no_grad()
     def encode(self, latents: Tensor, stages: int | None = None) -> Tensor:
-        """Latents [..., D] -> codes [..., stages] int64, the best code of each stage in turn."""
+        """Latents [..., D] -> codes [..., stages] int64."""
         z = latents.float()
         if self.normalizes:
             z = (z - self.offset) / self.spread
@@ -340,13 +339,13 @@ class ResidualGritVQ(nn.Module):
         flat = z.reshape(-1, self.dim)
         # A product with very few rows may be rounded in another way: a stream in small blocks must get the same codes.
         padded = nn.functional.pad(flat, (0, 0, 0, max(_ROWS - len(flat), 0)))
-        found = self._search(padded, *self._tables(), count)
+        found = self._search(padded, self._tables(), count)
         return found[: len(flat)].reshape(*latents.shape[:-1], count)
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
         """Codes [..., n] int64 of the first n stages -> quantized values [..., D]: a table look-up."""
-        books, _ = self._tables()
+        books = self._tables().books
         total = books.new_zeros((*codes.shape[:-1], self.dim))
         for stage in range(codes.shape[-1]):
             total = total + books[stage][codes[..., stage]]

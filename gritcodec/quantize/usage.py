@@ -31,20 +31,23 @@ def perplexity(usage: Tensor) -> Tensor:
     return torch.exp(-(share * share.clamp_min(1e-10).log()).sum(-1))
 
 
-def prices(usage: Tensor, stage_scale: Tensor, weight: float) -> Tensor:
-    """What choosing each code costs, in units of the squared distance, [stages, K].
+def energy_left(stage_scale: Tensor) -> Tensor:
+    """Mean square that each stage leaves, [stages]: the next one's input, as `stage_scale` has its root, [stages]."""
+    energy = stage_scale.square()
+    last = energy[-1:] * (energy[-1:] / energy[-2:-1] if len(energy) > 1 else 1)
+    return torch.cat([energy[1:], last])
+
+
+def prices(usage: Tensor, weight: float) -> Tensor:
+    """What choosing each code costs, as a share of the energy that its stage leaves on average, [stages, K].
 
     Args:
         usage: share of each code, [stages, K].
-        stage_scale: root mean square of each stage's input, [stages]; what a stage leaves is the next one's input.
-        weight: share of the energy left that a bit costs, times the dimension.
+        weight: share of that energy that a bit costs.
     """
-    energy = stage_scale.square()
-    last = energy[-1:] * (energy[-1:] / energy[-2:-1] if len(energy) > 1 else 1)
-    left = torch.cat([energy[1:], last])
     size = usage.shape[-1]
     share = usage / usage.sum(-1, keepdim=True)
-    return -torch.log2(share.clamp_min(_RAREST / size)) * weight * left[:, None]
+    return -torch.log2(share.clamp_min(_RAREST / size)) * weight
 
 
 @torch.no_grad()

@@ -20,6 +20,8 @@ class DataConfig:
         quiet_share: share of items turned down by up to quiet_db more; their losses are computed at the level they
             had before, so that faint recordings are coded with the same care.
         quiet_db: see quiet_share.
+        noise_share: share of items that stationary noise is added to, which is to be coded with them: few recordings
+            are as clean as those that packages carry.
     """
 
     corpus: str = "data/debian-speech"
@@ -28,6 +30,7 @@ class DataConfig:
     gain_db: float = 6.0
     quiet_share: float = 0.1
     quiet_db: float = 60.0
+    noise_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class LossConfig:
         mel: multi-scale log-mel distance (L1).
         stft: auraloss STFT loss (spectral convergence and log magnitude).
         complex: distance of power-law compressed complex spectra, which ties down phase.
+        phase: share of `complex` that compares complex values, 0 to 1; the rest compares their magnitudes.
+        disturbance: audible disturbance, as in ITU-T P.862.
+        envelope: 1 minus the correlation of third-octave envelopes, as in ESTOI.
         draws: resolutions of the mel and STFT losses drawn afresh at every step, of the six and three there are.
             Over many steps this has the expectation of using them all, at a fraction of the cost.
         balance: scale each loss's gradient at the output by its running norm, so that weights are shares of the
@@ -47,12 +53,17 @@ class LossConfig:
     mel: float = 1.0
     stft: float = 0.2
     complex: float = 4.0
+    phase: float = 0.3
+    disturbance: float = 0.0
+    envelope: float = 0.0
     draws: int = 2
     balance: bool = False
 
     def __post_init__(self) -> None:
-        if min(self.mel, self.stft, self.complex) < 0 or self.draws < 1:
+        if min(self.mel, self.stft, self.complex, self.disturbance, self.envelope) < 0 or self.draws < 1:
             raise ValueError("loss weights must be at least 0 and draws at least 1")
+        if not 0 <= self.phase <= 1:
+            raise ValueError(f"loss.phase is a share, 0 to 1, got {self.phase}")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,23 @@ from gritcodec.train.packing import AUDIO, MANIFEST, SUMMARY
 _QUIET = 2e-3  # RMS below which a segment teaches nothing and makes relative losses blow up
 
 
+def add_noise(item: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Speech as it is recorded: with stationary noise, white to brown, 5 to 45 dB below it; a tenth is noise alone.
+
+    Args:
+        item: [samples] float32; the sum is turned down where it would clip.
+        rng: source of colour and level.
+    """
+    spectrum = np.fft.rfft(rng.standard_normal(len(item)))
+    # Flat up to 100 Hz or so, then falling by up to 6 dB an octave.
+    spectrum /= (0.01 + np.linspace(0.0, 1.0, len(spectrum))) ** rng.uniform(0.0, 1.0)
+    noise = np.fft.irfft(spectrum, len(item))
+    noise *= np.sqrt(np.mean(np.square(item))) / max(np.sqrt(np.mean(np.square(noise))), 1e-12)
+    down = 10 ** (-rng.uniform(5.0, 45.0) / 20)
+    mixed = noise * down + item * (rng.random() >= 0.1)
+    return (mixed * min(1.0, 0.99 / max(float(np.abs(mixed).max()), 1e-3))).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class Piece:
     """A stretch of one voice inside the packed samples; `shard` counts the arrays they lie in."""
@@ -58,6 +75,11 @@ class Corpus:
         """The global batch of a step, [batch, 1, segment] float32 in -1 to 1."""
         rng = np.random.default_rng([seed, step])
         items = [self._draw(rng, config.gain_db) for _ in range(config.batch)]
+        if config.noise_share:
+            # Another source of numbers: the speech drawn is the same with noise and without.
+            rng = np.random.default_rng([seed, step, 2])
+            noisy = rng.random(config.batch) < config.noise_share
+            items = [add_noise(item, rng) if on else item for item, on in zip(items, noisy, strict=True)]
         return torch.from_numpy(np.stack(items))[:, None]
 
     @staticmethod

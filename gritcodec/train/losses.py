@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gritcodec.train.config import LossConfig
+from gritcodec.train.perceptual import AudibleDisturbance, EnvelopeDistance
 
 # (window, mel bands), in samples at 16 kHz: short windows see onsets, long ones harmonics. Six, as in DAC (arXiv
 # 2306.06546), from 4 ms up.
@@ -118,7 +119,13 @@ class ReconstructionLoss(nn.Module):
                 for window, hop in STFT_SCALES
             )
         if config.complex:
-            self.complex = CompressedComplexDistance(at_rate(512, sample_rate), at_rate(128, sample_rate))
+            self.complex = CompressedComplexDistance(
+                at_rate(512, sample_rate), at_rate(128, sample_rate), phase_share=config.phase
+            )
+        if config.disturbance:
+            self.disturbance = AudibleDisturbance(sample_rate, at_rate(512, sample_rate))
+        if config.envelope:
+            self.envelope = EnvelopeDistance(sample_rate, at_rate(400, sample_rate))
 
     def forward(self, output: Tensor, target: Tensor, draw: random.Random | None = None) -> dict[str, Tensor]:
         """Weighted losses by name.
@@ -138,6 +145,10 @@ class ReconstructionLoss(nn.Module):
             losses["stft"] = self.config.stft * total / len(chosen)
         if self.config.complex:
             losses["complex"] = self.config.complex * self.complex(flat_output, flat_target)
+        if self.config.disturbance:
+            losses["disturbance"] = self.config.disturbance * self.disturbance(flat_output, flat_target)
+        if self.config.envelope:
+            losses["envelope"] = self.config.envelope * self.envelope(flat_output, flat_target)
         return losses
 
     @staticmethod

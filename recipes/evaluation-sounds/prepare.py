@@ -19,6 +19,7 @@ from pathlib import Path
 import soundfile
 
 from gritcodec import audio
+from gritcodec.resampling import resample
 from gritcodec.train.packing import RecipeError, exit_code
 
 PACKAGE = "unknown-horizons"
@@ -71,7 +72,7 @@ def cut(source: Path, target: Path, start: float, seconds: float) -> None:
     part = mono[:, first : first + round(seconds * rate)]
     if part.shape[1] < rate or not part.any():
         raise RecipeError(f"{source.name} is silent there, or shorter than a second")
-    sound = audio.resample(part, rate, RATE, round(part.shape[1] * RATE / rate))
+    sound = resample(part, rate, RATE, round(part.shape[1] * RATE / rate))
     soundfile.write(target, sound.clip(-1, 1)[0], RATE, format="FLAC")
 
 
