@@ -26,6 +26,7 @@ def main(
     model: Annotated[str, typer.Argument(help="A model's name or folder.")] = "speech-16k",
     corpus: Annotated[str, typer.Option(help="A packed corpus that holds voices out.")] = "data/debian-speech",
     weight: Annotated[list[float] | None, typer.Option(help="To try; repeatable.")] = None,
+    least_bits: Annotated[float, typer.Option(help="As in gritcodec.train.contexts.")] = 0.0,
 ) -> None:
     """Print the table."""
     network = model_store.load(model_store.resolve(model)).network
@@ -39,7 +40,7 @@ def main(
     print("| --- " * (3 + len(BITRATES)) + "|")
     for value in weight or [0.0, 0.004, 0.008, 0.012, 0.016]:
         quantizer.rate_weight = value
-        entropies = settle_usage(network, train)
+        entropies = settle_usage(network, train, least_bits=least_bits)
         usage = quantizer.usage
         codes = quantizer.encode(valid)
         bits = -usage.clamp_min(0.5 / _TRAIN).log2().gather(1, codes.T).mean(1)

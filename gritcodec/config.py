@@ -93,7 +93,8 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         if value is None:
             return None
         inner = [option for option in typing.get_args(kind) if option is not type(None)]
-        return _convert(inner[0], value, where)
+        lists = [option for option in inner if typing.get_origin(option) is tuple]
+        return _convert(lists[0] if lists and isinstance(value, list | tuple) else inner[0], value, where)
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise ConfigError(f"{where} must be a list, got {value!r}")

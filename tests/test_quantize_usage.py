@@ -1,5 +1,7 @@
 """Which codes are used: usage, codes that nobody uses, and codes chosen by what they cost as well."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from quantizers import make
 
 from gritcodec.quantize import GritVQ, ResidualGritVQ
 from gritcodec.quantize.kmeans import kmeans
+from gritcodec.train.usage import settle_usage
 
 
 def test_usage_and_perplexity_follow_the_data():
@@ -98,9 +101,40 @@ def test_a_small_price_saves_more_bits_than_the_error_it_costs_would():
     assert more / error < 2 ** (2 * (bits - fewer) / 6)
 
 
-@pytest.mark.parametrize("weight", [-0.1, 1.5])
+@pytest.mark.parametrize("weight", [-0.1, 1.5, (0.1, 0.2), (0.1,) * 11 + (1.1,)])
 def test_a_configuration_refuses_prices_that_make_no_sense(weight):
     from gritcodec.nn.config import QuantizerConfig
 
     with pytest.raises(ValueError, match="rate_weight"):
         QuantizerConfig(rate_weight=weight)
+
+
+def test_every_stage_may_have_a_weight_of_its_own():
+    from gritcodec import config
+    from gritcodec.nn.config import QuantizerConfig
+
+    for weight in (0.01, (0.0, 0.02, 0.3)):
+        read = config.from_dict(QuantizerConfig, config.to_dict(QuantizerConfig(stages=3, rate_weight=weight)), "test")
+        assert read.rate_weight == weight
+    latents = 2 * torch.randn(300, 6)
+    quantizer = make(3, rate_weight=(0.0, 0.3, 0.0)).eval()
+    quantizer.usage.copy_(torch.rand(quantizer.usage.shape, generator=torch.Generator().manual_seed(0)) ** 8)
+    priced = quantizer.encode(latents)
+    quantizer.rate_weight = 0.0
+    nearest = quantizer.encode(latents)
+    assert torch.equal(priced[:, 0], nearest[:, 0]) and not torch.equal(priced[:, 1], nearest[:, 1])
+
+
+def test_settled_usage_keeps_the_bits_that_were_asked_for():
+    generator = torch.Generator().manual_seed(1)
+    # Loud and faint vectors: what is faint all takes the code that is cheap.
+    latents = torch.randn(8000, 6, generator=generator) * torch.rand(8000, 1, generator=generator) ** 3
+    entropies = {}
+    for least in (0.0, 4.4):
+        network = SimpleNamespace(quantizer=make(4, size=64, rate_weight=0.05).eval())
+        network.quantizer.initialize(latents)
+        entropies[least] = settle_usage(network, latents, least_bits=least)
+        assert (network.quantizer.rate_weight == 0.05) == (least == 0.0)
+    assert min(entropies[0.0]) < 3.8
+    assert min(entropies[4.4]) > 4.35
+    assert all(0 < weight <= 0.05 for weight in network.quantizer.rate_weight)

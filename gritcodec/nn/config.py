@@ -24,7 +24,8 @@ class QuantizerConfig:
         train_base: whether base codes are trained, or the transform alone moves them.
         commitment_weight: weight of ||z - sg q||^2 summed over stages, in units of the latent's variance.
         codebook_weight: weight of ||sg z - q||^2, in units of each stage's own variance.
-        rate_weight: how much often used codes are preferred, see gritcodec.quantize.ResidualGritVQ.
+        rate_weight: how much often used codes are preferred, see gritcodec.quantize.ResidualGritVQ; one for all stages
+            or a list of one for each.
         beam: paths that the search for codes follows through the stages; 1 takes each stage's best code in turn.
         replace_below: codes used less than this share of an even share are replaced; 0 replaces none.
     """
@@ -39,7 +40,7 @@ class QuantizerConfig:
     train_base: bool = True
     commitment_weight: float = 0.05
     codebook_weight: float = 1.0
-    rate_weight: float = 0.0
+    rate_weight: float | tuple[float, ...] = 0.0
     beam: int = 4
     replace_below: float = 0.0
 
@@ -52,7 +53,10 @@ class QuantizerConfig:
             raise ValueError(f"radius must be one of {', '.join(RADII)}, got '{self.radius}'")
         if self.radius_scale not in ("running", "nearest"):
             raise ValueError(f"radius_scale must be running or nearest, got '{self.radius_scale}'")
-        if not 0 <= self.rate_weight <= 1:
+        weights = self.rate_weight if isinstance(self.rate_weight, tuple) else (self.rate_weight,) * self.stages
+        if len(weights) != self.stages:
+            raise ValueError(f"rate_weight must be one number or {self.stages}, one for each stage, got {len(weights)}")
+        if not all(0 <= weight <= 1 for weight in weights):
             raise ValueError(f"rate_weight must be between 0 and 1, got {self.rate_weight}")
         if self.beam < 1:
             raise ValueError(f"beam must be at least 1, got {self.beam}")

@@ -50,6 +50,7 @@ class ResidualGritVQ(nn.Module):
         rate_weight: codes are chosen by their distance plus their price, which is so much of the mean energy that a
             stage leaves for every bit of -log2(usage): often used codes, short ones for an entropy coder, are
             preferred (Chou, Lookabaugh and Gray, "Entropy-constrained vector quantization", 1989). 0: nearest codes.
+            One for all stages, or one for each.
         beam: paths that a search through the stages follows; 1 takes the best code of each stage in turn. Any other
             number searches all stages, however few are asked for, see gritcodec.quantize.search.
         normalize: centre and scale latents (one scalar scale), by the batch's statistics in training, over all ranks
@@ -87,7 +88,7 @@ class ResidualGritVQ(nn.Module):
         train_base: bool = True,
         commitment_weight: float = 0.25,
         codebook_weight: float = 1.0,
-        rate_weight: float = 0.0,
+        rate_weight: float | tuple[float, ...] = 0.0,
         beam: int = 1,
         normalize: bool = False,
         initialization: str = "kmeans",
@@ -172,7 +173,8 @@ class ResidualGritVQ(nn.Module):
 
     def _tables_of(self, books: Tensor) -> Tables:
         left = usages.energy_left(self.stage_scale).to(books.dtype) * self.dim
-        prices = usages.prices(self.usage, self.rate_weight).to(books.dtype) * left[:, None]
+        weight = self.usage.new_tensor(self.rate_weight).reshape(-1, 1)
+        prices = usages.prices(self.usage, weight).to(books.dtype) * left[:, None]
         return Tables(books, (books.square().sum(-1) + prices) / 2, prices, left)
 
     def forward(self, latents: Tensor, active: Tensor | None = None) -> Quantized:

@@ -38,12 +38,12 @@ def energy_left(stage_scale: Tensor) -> Tensor:
     return torch.cat([energy[1:], last])
 
 
-def prices(usage: Tensor, weight: float) -> Tensor:
+def prices(usage: Tensor, weight: Tensor) -> Tensor:
     """What choosing each code costs, as a share of the energy that its stage leaves on average, [stages, K].
 
     Args:
         usage: share of each code, [stages, K].
-        weight: share of that energy that a bit costs.
+        weight: share of that energy that a bit costs, [stages, 1] or [1, 1].
     """
     size = usage.shape[-1]
     share = usage / usage.sum(-1, keepdim=True)

@@ -217,28 +217,39 @@ def main(
     rate_weight: Annotated[
         float | None, typer.Option(help="How much often used codes are preferred; unless given, as it was.")
     ] = None,
+    least_bits: Annotated[
+        float, typer.Option(help="Entropy that the codes of every stage keep; its rate_weight is lowered for it.")
+    ] = 0.0,
 ) -> None:
     """Fit entropy coding to a model's codes and write it into the model's weights file."""
     try:
-        _main(Path(model_store.resolve(model)), corpus, hours, steps, batch, hidden, check, rate_weight)
+        _main(Path(model_store.resolve(model)), corpus, hours, steps, batch, hidden, check, rate_weight, least_bits)
     except GritcodecError as error:
         print(f"gritcodec: error: {error}", file=sys.stderr)
         raise typer.Exit(error.exit_code) from error
 
 
 def _main(
-    folder: Path, corpus: str, hours: float, steps: int, batch: int, hidden: int, check: int, rate_weight: float | None
+    folder: Path,
+    corpus: str,
+    hours: float,
+    steps: int,
+    batch: int,
+    hidden: int,
+    check: int,
+    rate_weight: float | None,
+    least_bits: float,
 ) -> None:
     network = model_store.load(folder).network
     data = DataConfig(corpus=corpus, segment=_SECONDS)
     rate = network.config.sample_rate
     if rate_weight is not None:
-        quantizer = replace(network.config.quantizer, rate_weight=rate_weight)
-        network.config = replace(network.config, quantizer=quantizer)
         network.quantizer.rate_weight = rate_weight
     packets = max(round(hours * 3600 * rate / network.config.hop_length / FRAMES), 16)
     latents = draw_latents(network, open_corpus(data, rate), data, 2, min(packets * FRAMES, _LATENTS))
-    entropies = settle_usage(network, latents)
+    entropies = settle_usage(network, latents, least_bits=least_bits)
+    quantizer = replace(network.config.quantizer, rate_weight=network.quantizer.rate_weight)
+    network.config = replace(network.config, quantizer=quantizer)
     print("entropy of the codes, bits:", " ".join(f"{bits:.2f}" for bits in entropies), file=sys.stderr, flush=True)
     train = draw_codes(network, open_corpus(data, rate), data, 0, packets)
     tensors = fit(network, train, steps, hidden, batch)

@@ -11,6 +11,8 @@ from gritcodec.train.config import DataConfig
 from gritcodec.train.data import Corpus
 
 _ROUNDS = 8
+_LESS, _MORE = 0.85, 1.05  # by what a stage's prices change at a time
+_ABOVE = 0.1  # bits
 
 
 def draw_latents(network: Autoencoder, corpus: Corpus, data: DataConfig, seed: int, count: int) -> Tensor:
@@ -25,21 +27,32 @@ def draw_latents(network: Autoencoder, corpus: Corpus, data: DataConfig, seed: i
 
 
 @torch.no_grad()
-def settle_usage(network: Autoencoder, latents: Tensor, rounds: int = _ROUNDS) -> list[float]:
+def settle_usage(network: Autoencoder, latents: Tensor, rounds: int = _ROUNDS, least_bits: float = 0.0) -> list[float]:
     """Choose codes by their prices and set usage to what was chosen, in turn, until both agree.
 
     Args:
-        network: evaluation mode; its quantizer's `usage` is set.
+        network: evaluation mode; its quantizer's `usage` is set, and its `rate_weight` if least_bits is given.
         latents: [N, dim] of the encoder; N should be many times the number of codes.
         rounds: how many times.
+        least_bits: a stage whose codes have less entropy than this gets a rate_weight below the others', found in
+            three times as many rounds.
 
     Returns:
         Entropy of the codes of each stage, bits.
     """
     quantizer = network.quantizer
-    weight, quantizer.rate_weight = quantizer.rate_weight, 0.0
-    for _ in range(rounds if weight else 1):
+    weight = quantizer.rate_weight
+    weights = torch.tensor(weight).expand(quantizer.stages)
+    share, turns = torch.ones(quantizer.stages), rounds * (3 if least_bits else 1)
+    quantizer.rate_weight = 0.0
+    for turn in range(turns if bool(weights.any()) else 1):
         codes = torch.cat([quantizer.encode(part) for part in latents.split(4096)])
         quantizer.usage.copy_(shares(codes, quantizer.usage))
+        bits = quantizer.perplexity().log2().cpu()
+        if least_bits:
+            # Prices only fall in the last rounds: what they did at the end has to last.
+            more = torch.where(bits > least_bits + _ABOVE, _MORE if turn < 2 * rounds else 1.0, 1.0)
+            share = (share * torch.where(bits < least_bits, _LESS, more)).clamp_max(1.0)
+            weight = tuple(round(float(value), 5) for value in weights * share)
         quantizer.rate_weight = weight
-    return [float(bits) for bits in quantizer.perplexity().log2()]
+    return [float(value) for value in quantizer.perplexity().log2()]
