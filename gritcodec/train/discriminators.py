@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from gritcodec.train.config import AdversarialConfig
-from gritcodec.train.losses import spectrum
+from gritcodec.train.perceptual import spectrum
 
 _SLOPE = 0.1
 _COMPRESSION = 0.3

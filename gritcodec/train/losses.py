@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gritcodec.train.config import LossConfig
-from gritcodec.train.perceptual import AudibleDisturbance, EnvelopeDistance
+from gritcodec.train.perceptual import AudibleDisturbance, EnvelopeDistance, spectrum
 
 # (window, mel bands), in samples at 16 kHz: short windows see onsets, long ones harmonics. Six, as in DAC (arXiv
 # 2306.06546), from 4 ms up.
@@ -41,11 +41,6 @@ def mel_filters(sample_rate: int, window: int, bands: int) -> Tensor:
         return melscale_fbanks(
             window // 2 + 1, 0.0, sample_rate / 2, bands, sample_rate, norm="slaney", mel_scale="slaney"
         ).T.contiguous()
-
-
-def spectrum(waveform: Tensor, window: Tensor, hop: int) -> Tensor:
-    """Complex STFT without padding, [B, T] -> [B, frames, bins]."""
-    return torch.fft.rfft(waveform.unfold(-1, window.numel(), hop) * window)
 
 
 class LogMelDistance(nn.Module):

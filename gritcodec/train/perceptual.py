@@ -18,6 +18,11 @@ _BANDS = 49
 _FLOOR = 3e-3  # power of a band about 45 dB below speech; with less, gradients are those of pauses
 
 
+def spectrum(waveform: Tensor, window: Tensor, hop: int) -> Tensor:
+    """Complex STFT without padding, [B, T] -> [B, frames, bins]."""
+    return torch.fft.rfft(waveform.unfold(-1, window.numel(), hop) * window)
+
+
 def bark(hertz: np.ndarray) -> np.ndarray:
     """Critical-band rate in Bark: Traunmueller, "Analytical expressions for the tonotopic sensory scale", 1990."""
     return 26.81 * hertz / (1960 + hertz) - 0.53
@@ -69,12 +74,12 @@ class AudibleDisturbance(nn.Module):
 
     def __init__(self, sample_rate: int, window: int, reference_db: float = _REFERENCE_DB):
         super().__init__()
-        self.window, self.hop = window, window // 2
+        self.hop = window // 2
         hann = torch.hann_window(window)
         share, hertz, widths = bark_bands(sample_rate, window)
         # Parseval: the sum over bands is the frame's mean power, that of speech being the reference.
         scale = 2 / (window * float(hann.square().sum())) * 10 ** ((reference_db - _ACTIVE_DBFS) / 10)
-        centre = 26.81 * hertz / (1960 + hertz) - 0.53
+        centre = bark(hertz)
         # Below 4 Bark loudness grows faster with power.
         power = _ZWICKER * np.where(centre < 4, np.minimum(6 / (np.maximum(centre, 0) + 2), 2.0) ** 0.15, 1.0)
         threshold = 10 ** (threshold_in_quiet(hertz) / 10)
@@ -92,8 +97,7 @@ class AudibleDisturbance(nn.Module):
 
     def bark_spectrum(self, waveform: Tensor) -> Tensor:
         """Power in each band, [B, T] -> [B, frames, bands], in units in which 40 dB SPL is 10^4."""
-        spectrum = torch.fft.rfft(waveform.unfold(-1, self.window, self.hop) * self.hann)
-        return torch.view_as_real(spectrum).square().sum(-1) @ self.bands
+        return torch.view_as_real(spectrum(waveform, self.hann, self.hop)).square().sum(-1) @ self.bands
 
     def sones(self, power: Tensor) -> Tensor:
         """Loudness density of Bark spectra, [..., bands]; 0 below the threshold of hearing."""
@@ -113,7 +117,7 @@ class AudibleDisturbance(nn.Module):
         heard = (difference.abs() - dead).clamp_min(0.0)
         total = self.widths.sum()
         symmetric = ((heard * self.widths).square().sum(-1) / total + 1e-6).sqrt() * total
-        # Additions count more than losses. P.862's factor is 0 below 3; a sigmoid's gradient is not.
+        # Additions count more than losses. P.862's factor is 0 below 3 and cut at 12; it weighs, and is not learnt.
         factor = ((got.detach() + 50) / (wanted + 50)) ** 1.2
         factor = torch.where(factor < 3, 0.0, factor.clamp_max(12.0))
         asymmetric = (heard * factor * self.widths).sum(-1)
@@ -142,7 +146,7 @@ class EnvelopeDistance(nn.Module):
 
     def __init__(self, sample_rate: int, window: int, frames: int = 30):
         super().__init__()
-        self.window, self.hop, self.frames = window, window // 2, frames
+        self.hop, self.frames = window // 2, frames
         centres = 150.0 * 2 ** (np.arange(15) / 3)
         centres = centres[centres * 2 ** (1 / 6) <= sample_rate / 2]
         bins = np.arange(window // 2 + 1) * sample_rate / window
@@ -154,8 +158,9 @@ class EnvelopeDistance(nn.Module):
 
     def envelopes(self, waveform: Tensor) -> Tensor:
         """Magnitudes of third-octave bands, [B, T] -> [B, frames, bands]."""
-        spectrum = torch.fft.rfft(waveform.unfold(-1, self.window, self.hop) * self.hann)
-        return (torch.view_as_real(spectrum).square().sum(-1) @ self.bands + _FLOOR).sqrt()
+        return (
+            torch.view_as_real(spectrum(waveform, self.hann, self.hop)).square().sum(-1) @ self.bands + _FLOOR
+        ).sqrt()
 
     @staticmethod
     def _normalized(stretches: Tensor) -> Tensor:
