@@ -74,10 +74,12 @@ class Likelihoods(nn.Module):
         vectors: int8 [stages, codes, dim].
         shift: [stages], as in `ContextModel`.
         hidden: units of the hidden layer.
+        dropout: share of hidden units left out in training mode.
     """
 
-    def __init__(self, vectors: Tensor, shift: Tensor, hidden: int) -> None:
+    def __init__(self, vectors: Tensor, shift: Tensor, hidden: int, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = dropout
         stages, size, dim = vectors.shape
         self.vectors: Tensor
         self.register_buffer("vectors", vectors.float() * torch.exp2(shift.float())[:, None, None] / _INPUT_ONE)
@@ -90,6 +92,7 @@ class Likelihoods(nn.Module):
     def forward(self, codes: Tensor) -> Tensor:
         hidden = torch.baddbmm(self.hidden_bias, self.inputs(codes), self.hidden)
         hidden = hidden.clamp(0, HIDDEN_LIMIT / _HIDDEN_ONE)
+        hidden = nn.functional.dropout(hidden, self.dropout, self.training)
         return torch.baddbmm(self.output_bias, hidden, self.output)
 
     def inputs(self, codes: Tensor) -> Tensor:
@@ -180,23 +183,46 @@ def measure(contexts: ContextModel, codes: NDArray[np.integer], code_bits: int) 
     return [Saving(k, block * k, int(totals[k - 1])) for k in range(1, stages + 1)]
 
 
-def fit(
-    network: Autoencoder, train: Tensor, steps: int, hidden: int, batch: int = 16, rate: float = 2e-3
-) -> dict[str, NDArray]:
+@dataclass(frozen=True)
+class Fit:
+    """How the context network is trained.
+
+    Attributes:
+        steps: training steps.
+        batch: packets a step.
+        hidden: units of the hidden layer.
+        rate: learning rate.
+        dropout: share of hidden units left out at a step.
+        weight_decay: of the matrices. Without both the network learns packets by heart: what the last stages saved of
+            the speech it was fitted to was lost on other voices.
+    """
+
+    steps: int = 3000
+    batch: int = 16
+    hidden: int = 128
+    rate: float = 2e-3
+    dropout: float = 0.3
+    weight_decay: float = 0.5
+
+
+def fit(network: Autoencoder, train: Tensor, settings: Fit) -> dict[str, NDArray]:
     """Train on codes [packets, stages, 64]; return the tensors of a `ContextModel`."""
+    steps, rate = settings.steps, settings.rate
     vectors, shift = _integer_vectors(network)
     torch.manual_seed(0)
-    model = Likelihoods(torch.from_numpy(vectors), torch.from_numpy(shift), hidden).train()
+    model = Likelihoods(torch.from_numpy(vectors), torch.from_numpy(shift), settings.hidden, settings.dropout).train()
     with torch.no_grad():  # how often each code comes is where to begin
         for stage, bias in enumerate(model.output_bias):
             counts = torch.bincount(train[:, stage].flatten().long(), minlength=bias.shape[-1])
             bias.copy_(torch.log((counts + 0.5) / counts.sum()))
-    optimizer = torch.optim.Adam(model.parameters(), lr=rate, betas=(0.9, 0.98))
+    matrices = {"params": [model.hidden, model.output], "weight_decay": settings.weight_decay}
+    biases = {"params": [model.hidden_bias, model.output_bias], "weight_decay": 0.0}
+    optimizer = torch.optim.AdamW([matrices, biases], lr=rate, betas=(0.9, 0.98))
     for step in range(steps):
         done = step / steps
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1.0, (step + 1) / 100) * min(1.0, max(2 * (1 - done), 0.02))
-        losses = model.losses(train[torch.randint(len(train), (batch,))])
+        losses = model.losses(train[torch.randint(len(train), (settings.batch,))])
         optimizer.zero_grad(set_to_none=True)
         losses.sum().backward()
         optimizer.step()
@@ -210,9 +236,11 @@ def main(
     model: Annotated[str, typer.Argument(help="A model folder; its weights file is rewritten.")],
     corpus: Annotated[str, typer.Option(help="A packed corpus, or audio.")] = "data/debian-speech",
     hours: Annotated[float, typer.Option(help="Speech to draw codes from.")] = 4.0,
-    steps: Annotated[int, typer.Option(help="Training steps.")] = 3000,
-    batch: Annotated[int, typer.Option(help="Packets a step.")] = 16,
-    hidden: Annotated[int, typer.Option(help="Units of the hidden layer.")] = 128,
+    steps: Annotated[int, typer.Option(help="Training steps.")] = Fit.steps,
+    batch: Annotated[int, typer.Option(help="Packets a step.")] = Fit.batch,
+    hidden: Annotated[int, typer.Option(help="Units of the hidden layer.")] = Fit.hidden,
+    dropout: Annotated[float, typer.Option(help="Share of hidden units left out at a step.")] = Fit.dropout,
+    weight_decay: Annotated[float, typer.Option(help="Weight decay of the matrices.")] = Fit.weight_decay,
     check: Annotated[int, typer.Option(help="Held-out packets to measure on.")] = 300,
     rate_weight: Annotated[
         float | None, typer.Option(help="How much often used codes are preferred; unless given, as it was.")
@@ -223,7 +251,8 @@ def main(
 ) -> None:
     """Fit entropy coding to a model's codes and write it into the model's weights file."""
     try:
-        _main(Path(model_store.resolve(model)), corpus, hours, steps, batch, hidden, check, rate_weight, least_bits)
+        settings = Fit(steps, batch, hidden, dropout=dropout, weight_decay=weight_decay)
+        _main(Path(model_store.resolve(model)), corpus, hours, settings, check, rate_weight, least_bits)
     except GritcodecError as error:
         print(f"gritcodec: error: {error}", file=sys.stderr)
         raise typer.Exit(error.exit_code) from error
@@ -233,9 +262,7 @@ def _main(
     folder: Path,
     corpus: str,
     hours: float,
-    steps: int,
-    batch: int,
-    hidden: int,
+    settings: Fit,
     check: int,
     rate_weight: float | None,
     least_bits: float,
@@ -252,7 +279,7 @@ def _main(
     network.config = replace(network.config, quantizer=quantizer)
     print("entropy of the codes, bits:", " ".join(f"{bits:.2f}" for bits in entropies), file=sys.stderr, flush=True)
     train = draw_codes(network, open_corpus(data, rate), data, 0, packets)
-    tensors = fit(network, train, steps, hidden, batch)
+    tensors = fit(network, train, settings)
     try:
         valid = draw_codes(network, open_corpus(data, rate, "valid"), data, 1, check)
     except GritcodecError:
