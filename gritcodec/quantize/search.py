@@ -18,7 +18,6 @@ def _width(width: int, stage: int, stages: int) -> int:
     return 1 if stage + 1 == stages else max(width - (2 * stage + 2 > stages), 1)
 
 
-
 @dataclass(frozen=True)
 class Tables:
     """What a search needs to know of the codebooks.
