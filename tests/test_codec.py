@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from conftest import tone
 
 import gritcodec
-from gritcodec import bitstream, model_store, stream
+from gritcodec import audio, bitstream, model_store, stream
 from gritcodec.errors import (
     AudioError,
     CorruptFileError,
@@ -278,17 +279,42 @@ def test_errors_are_one_family():
     assert len(names) == 10 and all(issubclass(getattr(gritcodec, name), GritcodecError) for name in names)
 
 
-@pytest.mark.skipif("speech-16k" not in model_store.available(), reason="no shipped model")
-def test_shipped_model_carries_speech():
-    from pathlib import Path
-
-    from gritcodec import audio
-
-    pystoi = pytest.importorskip("pystoi")
+@pytest.fixture(scope="module")
+def shipped():
+    """The shipped codec, and a reader's sentence, float32 [1, samples] at 16 kHz."""
+    if "speech-16k" not in model_store.available():
+        pytest.skip("no shipped model")
     waveform, rate = audio.read(Path(gritcodec.__file__).parent / "clips" / "austen.flac")
-    shipped = gritcodec.load()
+    assert rate == 16000
+    return gritcodec.load(), waveform
+
+
+def level(waveform) -> float:
+    return float(10 * np.log10(np.square(np.asarray(waveform, dtype=np.float64)).mean() + 1e-12))
+
+
+def test_shipped_model_carries_speech(shipped):
+    pystoi = pytest.importorskip("pystoi")
+    codec, waveform = shipped
     scores = []
-    for bitrate in (1.5, 3.0, 6.0):
-        decoded, _ = shipped.decompress(shipped.compress(waveform, rate, bitrate))
-        scores.append(pystoi.stoi(waveform[0], decoded[0].numpy(), rate))
-    assert scores[0] > 0.6 and scores == sorted(scores)
+    for bitrate in (1.5, 3.0, 6.0, 7.0):
+        decoded, _ = codec.decompress(codec.compress(waveform, 16000, bitrate))
+        scores.append(pystoi.stoi(waveform[0], decoded[0].numpy(), 16000))
+    assert scores[0] > 0.75 and scores == sorted(scores)
+
+
+@pytest.mark.parametrize("decibels", [0, -20, -40])
+def test_shipped_model_keeps_the_level_of_loud_and_faint_speech(shipped, decibels):
+    codec, waveform = shipped
+    faint = waveform * np.float32(10 ** (decibels / 20))
+    decoded, _ = codec.decompress(codec.compress(faint, 16000, 6.0))
+    assert abs(level(decoded) - level(faint)) < 1.0
+
+
+def test_shipped_model_leaves_silence_silent(shipped):
+    codec, waveform = shipped
+    quiet = np.concatenate([waveform[:, :32000], np.zeros((1, 32000), np.float32), waveform[:, :32000]], axis=1)
+    decoded, _ = codec.decompress(codec.compress(quiet, 16000, 3.0))
+    assert level(decoded[:, 32000 + 1600 : 64000 - 1600]) < -70
+    nothing = np.zeros((1, 48000), np.float32)
+    assert level(codec.decompress(codec.compress(nothing, 16000, 3.0))[0]) < -70

@@ -76,7 +76,7 @@ def test_smoke_run_of_the_shipped_recipe_through_the_command_line(tmp_path):
     assert list((folder / "tensorboard").iterdir())
     network = model_store.load(folder / "model").network
     codes = network.encode(torch.zeros(1, 1, 640))
-    assert codes.shape == (1, 12, 2)
+    assert codes.shape == (1, 14, 2)
 
 
 def test_resume_is_exact_to_the_bit(tmp_path):

@@ -33,7 +33,7 @@ FRAMES = bitstream.PACKET_FRAMES
 _INPUT_ONE, _HIDDEN_ONE = 256, 64
 _STRETCHES, _DRAWS, _SECONDS = 4, 4, 2.56
 # Latents that prices settle on.
-_LATENTS = 200_000
+_LATENTS = 128_000
 
 
 def draw_codes(network: Autoencoder, corpus: Corpus, data: DataConfig, seed: int, packets: int) -> Tensor:

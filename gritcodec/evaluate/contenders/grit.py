@@ -14,14 +14,24 @@ if TYPE_CHECKING:
     from gritcodec.codec import Codec
 
 # What decides the sound of a file, beside the weights.
-_SOURCES = ("nn", "quantize", "bitstream", "codec.py", "stream.py", "playback.py", "transfer.py", "audio.py")
+_SOURCES = (
+    "nn",
+    "quantize",
+    "bitstream",
+    "codec.py",
+    "stream.py",
+    "playback.py",
+    "transfer.py",
+    "audio.py",
+    "resampling.py",
+)
 
 
 class Grit(Contender):
     """A model at a bitrate, through the calls behind `gritcodec compress` and `decompress`."""
 
     family = "gritcodec"
-    rates = ("0.5", "1", "1.5", "2", "3", "4", "6")
+    rates = ("0.5", "1", "1.5", "2", "3", "4", "6", "7")
     # Files keep the exact number of samples: any delay left would be a fault, and is to be scored as one.
     self_aligned = True
 
