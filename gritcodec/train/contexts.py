@@ -239,8 +239,10 @@ def main(
     steps: Annotated[int, typer.Option(help="Training steps.")] = Fit.steps,
     batch: Annotated[int, typer.Option(help="Packets a step.")] = Fit.batch,
     hidden: Annotated[int, typer.Option(help="Units of the hidden layer.")] = Fit.hidden,
-    dropout: Annotated[float, typer.Option(help="Share of hidden units left out at a step.")] = Fit.dropout,
-    weight_decay: Annotated[float, typer.Option(help="Weight decay of the matrices.")] = Fit.weight_decay,
+    dropout: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="Share of hidden units left out at a step.")
+    ] = Fit.dropout,
+    weight_decay: Annotated[float, typer.Option(min=0.0, help="Weight decay of the matrices.")] = Fit.weight_decay,
     check: Annotated[int, typer.Option(help="Held-out packets to measure on.")] = 300,
     rate_weight: Annotated[
         float | None, typer.Option(help="How much often used codes are preferred; unless given, as it was.")
