@@ -34,6 +34,7 @@ results: $(VENV)/.installed-dev
 	@test -d $(SOUNDS) || $(BIN)/python recipes/evaluation-sounds/prepare.py --out $(SOUNDS)
 	@# 3: done, but a measure has no answer for some clip, which the report lists.
 	$(BIN)/gritcodec evaluate "$(SET)" --size $(SIZE) --sounds $(SOUNDS) --publish docs \
+	  $(if $(wildcard $(SET)/librivox-austen-00.flac),--transcripts benchmarks/eval.trans.txt) \
 	  $(if $(wildcard runs/speed.json),--speed runs/speed.json) || test $$? = 3
 
 # Times real time beside other networks, and peak memory; to be run on a machine that does nothing else.

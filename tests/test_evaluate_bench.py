@@ -23,6 +23,7 @@ from gritcodec import cli
 from gritcodec.errors import AudioError, UsageError
 from gritcodec.evaluate import bench, conditions, listen, page, plan, results, sets, trials
 from gritcodec.evaluate.contenders.base import Contender, Original, read_pcm, write_pcm
+from gritcodec.evaluate.measures import MEASURES
 
 CLIP = Path(gritcodec.__file__).parent / "clips" / "austen.flac"
 RATE = 16000
@@ -81,6 +82,29 @@ def test_sets_tell_languages_and_words(clips, tmp_path):
     (tmp_path / "manifest.json").write_text('{"file": 1}')
     with pytest.raises(UsageError, match="is not a list of clips"):
         sets.read_set(tmp_path)
+
+
+def test_words_may_come_beside_a_set(clips, tmp_path):
+    words = tmp_path / "words.txt"
+    words.write_text("# two of them\nreader-0 he said so\ntone-1 \nreader-9 no such clip\n")
+    told = {each.name: (each.language, each.text) for each in sets.read_set(clips, words)}
+    assert told["reader-0.flac"] == ("en", "he said so") and told["reader-1.flac"] == ("en", None)
+    assert told["tone-1.flac"] == ("it", None) and len(told) == 7
+    words.write_text("reader-9 no such clip\n")
+    with pytest.raises(UsageError, match=r"--transcripts .*words.txt: no line is of a clip of"):
+        sets.read_set(clips, words)
+    for wrong in (tmp_path, tmp_path / "gone.txt"):
+        with pytest.raises(UsageError, match="--transcripts"):
+            sets.read_set(clips, wrong)
+    words.write_bytes(b"reader-0 \xff\n")
+    with pytest.raises(UsageError, match="--transcripts"):
+        sets.read_set(clips, words)
+
+
+def test_the_public_set_has_its_words():
+    lines = (Path(__file__).parents[1] / "benchmarks" / "eval.trans.txt").read_text().splitlines()
+    names = [line.split()[0] for line in lines if not line.startswith("#")]
+    assert len(names) == len(set(names)) == 9 and all(len(line.split()) > 1 for line in lines)
 
 
 def test_draws_are_even_over_voices_and_the_same_for_a_seed(clips):
@@ -193,6 +217,22 @@ def test_what_is_known_is_not_measured_again(clips, tmp_path):
     for kept in (tmp_path / "cache").rglob("*.json"):
         kept.write_text("{ broken")
     assert first == bench.run(tasks(Counting("1"), clean, tmp_path / "cache", "estoi"), 1, print)
+
+
+def test_new_words_make_old_word_error_rates_stale(clips, tmp_path, monkeypatch):
+    asked = []
+
+    def hear(pair):
+        asked.append(pair.text)
+        return 0.5
+
+    heard = replace(MEASURES["wer"], take=hear, weigh=lambda pair: len(pair.text.split()), applies=lambda pair: True)
+    monkeypatch.setitem(MEASURES, "wer", replace(heard, packages={}))
+    (clip,) = (replace(each, text="he said so") for each in written(clips, tmp_path) if each.name == "reader-0.flac")
+    for text in ("he said so", "he said so", "he did not say so"):
+        (score,) = bench.run(tasks(Counting("1"), [replace(clip, text=text)], tmp_path / "cache", "wer"), 1, print)
+    assert asked == ["he said so", "he did not say so"]
+    assert score.values == {"wer": 0.5} and score.weights == {"wer": 5}
 
 
 def test_a_measure_without_an_answer_is_an_error_and_not_a_number(clips, tmp_path):

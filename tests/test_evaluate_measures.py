@@ -67,7 +67,13 @@ def test_wer_is_for_english_sentences():
     applies = MEASURES["wer"].applies
     assert applies(Pair(long, long, "en")) and applies(Pair(long, long, "", "words that are known"))
     assert not applies(Pair(short, short, "en")) and not applies(Pair(long, long, "it"))
-    assert recogniser.words(" Mr. Smith's -- OK!") == "mr smith's ok"
+
+
+def test_words_are_normalised_as_whisper_s_authors_do():
+    pytest.importorskip("whisper_normalizer")
+    assert recogniser.words(" Mr. Smith's -- OK! ") == recogniser.words("mister smith is ok") == "mister smith is ok"
+    assert recogniser.words("eight of clubs; colour") == "8 of clubs color"
+    assert recogniser.word_count("...") == 0 and recogniser.word_count("ill-disposed man") == 3
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):
@@ -92,4 +98,6 @@ def test_an_interval_holds_the_mean_and_narrows_with_clips():
     assert first == statistics.estimate(few) and first.mean == second.mean == pytest.approx(2.0)
     assert first.low < 2 < first.high and second.high - second.low < first.high - first.low
     assert statistics.estimate([2.5], 3).wanted == 3
+    weighted = statistics.estimate([0.0, 1.0], None, [9.0, 1.0])
+    assert weighted.mean == pytest.approx(0.1) and (weighted.low, weighted.high) == (0.0, 1.0)
     assert statistics.sign_test(5, 5) == pytest.approx(1 / 32) and statistics.sign_test(0, 5) == 1.0

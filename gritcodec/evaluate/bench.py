@@ -152,7 +152,7 @@ def score_one(task: Task) -> Score:
     known = _Known(task.path)
     kept: dict[str, Any] = known.data.setdefault("values", {})
     wanted = [MEASURES[name] for name in task.measures]
-    stale = [each for each in wanted if kept.get(each.name, {}).get("version") != each.version()]
+    stale = [each for each in wanted if kept.get(each.name, {}).get("version") != _version(each, task.clip)]
     errors: dict[str, str] = {}
     sound = task.path.with_suffix(".flac")
     if stale or "size" not in known.data or (task.keep_audio and not sound.is_file()):
@@ -164,22 +164,44 @@ def score_one(task: Task) -> Score:
         for measure in stale:
             _take(measure, pair, task, kept, errors)
         known.save()
-    values = {each.name: kept[each.name]["value"] for each in wanted if each.name in kept and each.name not in errors}
-    return _score(task, known.data["size"], {name: v for name, v in values.items() if v is not None}, errors)
+    taken = {each.name: kept[each.name] for each in wanted if each.name in kept and each.name not in errors}
+    found = {name: entry for name, entry in taken.items() if entry["value"] is not None}
+    return _score(
+        task,
+        known.data["size"],
+        {name: entry["value"] for name, entry in found.items()},
+        errors,
+        {name: entry["weight"] for name, entry in found.items() if "weight" in entry},
+    )
 
 
-def _score(task: Task, size: int | None, values: dict[str, float], errors: dict[str, str]) -> Score:
-    return Score(task.entry.label, task.clip.name, task.clip.condition, size, values, errors)
+def _score(
+    task: Task,
+    size: int | None,
+    values: dict[str, float],
+    errors: dict[str, str],
+    weights: dict[str, float] | None = None,
+) -> Score:
+    return Score(task.entry.label, task.clip.name, task.clip.condition, size, values, errors, weights or {})
+
+
+def _version(measure: Measure, clip: Clip) -> str:
+    """Return what a score depends on beside samples and codec: the measure, and for WER the words, where known."""
+    words = clip.text if measure.name == "wer" else None
+    return measure.version() if words is None else f"{measure.version()} {_digest(words)}"
 
 
 def _take(measure: Measure, pair: Pair, task: Task, kept: dict[str, Any], errors: dict[str, str]) -> None:
     """Take one measure of a clip; a measure that is not defined for it is kept as None."""
     kept.pop(measure.name, None)
     try:
-        value = None
+        entry: dict[str, Any] = {"version": _version(measure, task.clip), "value": None}
         if measure.applies(pair):
-            value = measure.take(_with_text(pair, task) if measure.name == "wer" else pair)
-        kept[measure.name] = {"version": measure.version(), "value": value}
+            pair = _with_text(pair, task) if measure.name == "wer" else pair
+            entry["value"] = measure.take(pair)
+            if measure.weigh is not None:
+                entry["weight"] = measure.weigh(pair)
+        kept[measure.name] = entry
     except AudioError as error:
         errors[measure.name] = str(error)
     except Exception as error:

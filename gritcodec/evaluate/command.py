@@ -47,6 +47,9 @@ _Conditions = Annotated[
 _Sounds = Annotated[
     Path | None, typer.Option("--sounds", metavar="DIR", help="Noise and music, see recipes/evaluation-sounds.")
 ]
+_Transcripts = Annotated[
+    Path | None, typer.Option("--transcripts", metavar="FILE", help="Lines of a clip's name and its words, for WER.")
+]
 _Weights = Annotated[
     list[str] | None, typer.Option("--weights", metavar="NAME=DIR", help="Of encodec, dac, mimi or snac.")
 ]
@@ -74,6 +77,7 @@ def evaluate(
     measure: _Measures = None,
     condition: _Conditions = None,
     sounds: _Sounds = None,
+    transcripts: _Transcripts = None,
     weights: _Weights = None,
     limit: _Limit = None,
     seed: _Seed = 0,
@@ -102,6 +106,7 @@ def evaluate(
             tuple(weights or ()),
             jobs or os.cpu_count() or 1,
             seed,
+            transcripts,
         )
         failures = _run(chosen, speed, publish, _command(chosen))
         if failures and not listen:
@@ -174,4 +179,6 @@ def _command(plan: Plan) -> str:
         parts.append(f"--limit {plan.limit}")
     if plan.seed:
         parts.append(f"--seed {plan.seed}")
+    if plan.transcripts is not None:
+        parts.append(f"--transcripts {plan.transcripts.name}")
     return " ".join(parts + (["--sounds SOUNDS"] if plan.sounds else []))

