@@ -115,6 +115,23 @@ def test_a_decoder_written_from_the_document_reads_the_same_codes(channels, stag
     assert body_by_the_book(tensors, body, channels, stages, frames, 6) == codes.tolist()
 
 
+# Vectors that share a factor are multiplied without it, in float32; those too far apart in size for that, in float64.
+@pytest.mark.parametrize("shift, kind", [((9, 9, 9), np.float32), ((0, 9, 3), np.float64), ((12, 0, 2), np.float64)])
+def test_vectors_of_any_size_give_the_weights_of_the_document(shift, kind):
+    tensors = golden.tensors()
+    tensors["vector_shift"][:] = shift
+    tensors["hidden_shift"] += np.uint8(8)
+    model = ContextModel(tensors)
+    assert model._vectors.dtype == kind
+    codes = np.random.default_rng(3).integers(0, 64, (3, 9))
+    seen = set()
+    for stage in range(3):
+        weights = model.weights(codes, stage).astype(int) + 1
+        seen |= {tuple(row) for row in weights.tolist()}
+        assert weights.tolist() == [weights_by_the_book(tensors, codes.tolist(), stage, t) for t in range(9)]
+    assert len(seen) > 9
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(1, 3),

@@ -31,10 +31,12 @@ class EntropyCoding:
         plain = self._plain.pack(codes)
         stages, size = codes.shape[1], self._header.block_bytes(codes.shape[2])
         savings, blocks = [], []
+        packets = [contexts.packet(codes.shape[2]) for _ in codes]
         for stage in range(stages):
             encoder = Encoder()
-            for channel in codes:
-                encoder.push(channel[stage], contexts.weights(channel, stage))
+            for channel, packet in zip(codes, packets, strict=True):
+                encoder.push(channel[stage], packet.weights() if stage else contexts.weights(channel, 0))
+                packet.add(channel[stage])
             block = encoder.finish()
             if len(block) >= size:
                 block = plain[stage * size : (stage + 1) * size]
@@ -50,19 +52,22 @@ class EntropyCoding:
         if len(body) != at + sum(lengths):
             raise CorruptFileError("the file is damaged: the blocks of a packet do not fill it")
         codes = np.zeros((self._header.channels, stages, frames), dtype=np.uint16)
+        packets = [contexts.packet(frames) for _ in codes]
         for stage, length in enumerate(lengths):
             block = body[at : at + length]
             at += length
             if length == self._header.block_bytes(frames):
                 codes[:, stage : stage + 1] = self._plain.unpack(block, 1, frames)
-                continue
-            decoder = Decoder(block)
-            for channel in codes:
-                if stage:
-                    channel[stage] = decoder.take(contexts.weights(channel, stage))
-                else:
-                    for frame in range(frames):
-                        channel[0, frame] = decoder.take(contexts.first_weights(channel[0, :frame]))[0]
+            else:
+                decoder = Decoder(block)
+                for channel, packet in zip(codes, packets, strict=True):
+                    if stage:
+                        channel[stage] = decoder.take(packet.weights())
+                    else:
+                        for frame in range(frames):
+                            channel[0, frame] = decoder.take(contexts.first_weights(channel[0, :frame]))[0]
+            for channel, packet in zip(codes, packets, strict=True):
+                packet.add(channel[stage])
         return codes
 
     def length(self, start: bytes, stages: int, frames: int) -> int | None:
