@@ -47,6 +47,10 @@ _Bitrate = Annotated[
 _Size = Annotated[
     str | None, typer.Option("--target-size", metavar="SIZE", help="Size that the file may have: 100kB, 1.5MB ...")
 ]
+_Effort = Annotated[
+    int,
+    typer.Option("--effort", "-e", metavar="N", help="Steps of refinement, 0 to 100: slower, better at the same size."),
+]
 _Model = Annotated[str, typer.Option("--model", "-m", metavar="NAME|PATH", help="A shipped model or a folder.")]
 _Force = Annotated[bool, typer.Option("--force", "--overwrite", "-f", help="Replace OUT if it exists.")]
 _Raw = Annotated[
@@ -82,6 +86,7 @@ def compress(
     ],
     bitrate: _Bitrate = None,
     target_size: _Size = None,
+    effort: _Effort = 0,
     model: _Model = "speech-16k",
     raw: _Raw = None,
     rate: Annotated[int | None, typer.Option("--rate", metavar="HZ", help="Of raw input.")] = None,
@@ -105,6 +110,7 @@ def compress(
         pipes.raw_format(raw, rate, channels),
         tuple(verbs.parse_tag(text) for text in tag or ()),
         force,
+        effort,
     )
     if batch.is_batch(sources, target):
         raise typer.Exit(batch.run(batch.plan(sources, target, batch.AUDIO_ENDINGS, ".grit"), task, jobs, force))

@@ -23,7 +23,8 @@ from gritcodec.errors import CorruptFileError, UsageError, WrongModelError
 from gritcodec.files import PathLike
 from gritcodec.live import StreamDecoder, StreamEncoder, live_header
 from gritcodec.playback import Playback, Span
-from gritcodec.stream import CHUNK_FRAMES, ChunkDecoder, ChunkEncoder, all_chunks, code_problem
+from gritcodec.refine import encoder
+from gritcodec.stream import CHUNK_FRAMES, ChunkDecoder, all_chunks, code_problem
 from gritcodec.transfer import Progress
 
 DEFAULT_MODEL = "speech-16k"
@@ -136,7 +137,9 @@ class Codec:
         # A hair of tolerance: 0.1 * 15 must find 1.5.
         return sum(rate <= bitrate + 1e-6 for rate in rates)
 
-    def encode(self, waveform: Tensor | NDArray, sample_rate: int, bitrate: float | None = None) -> Codes:
+    def encode(
+        self, waveform: Tensor | NDArray, sample_rate: int, bitrate: float | None = None, effort: int = 0
+    ) -> Codes:
         """Code a waveform.
 
         Args:
@@ -144,15 +147,18 @@ class Codec:
                 Channels are coded as independent mono signals.
             sample_rate: Hz, 1 to 768000.
             bitrate: kbps a channel, see `stages_for`.
+            effort: steps, 0 to 100, in which codes are refined by what the decoder makes of them: more of them take
+                longer and sound better at the same bitrate. Refined codes of all bitrates have their first stages in
+                common, as others have; they may depend on the machine and the number of threads.
 
         Raises:
-            UsageError: wrong shape, type, rate or bitrate.
+            UsageError: wrong shape, type, rate, bitrate or effort.
             AudioError: NaN, infinite or absurdly large samples.
         """
         samples = audio.as_waveform(audio.as_array(waveform), sample_rate)
         stages = self.stages_for(bitrate)
-        encoder = ChunkEncoder(self._network, sample_rate, samples.shape[0], stages)
-        chunks = list(all_chunks(encoder, audio.in_blocks(samples, sample_rate)))
+        coder = encoder(self._network, sample_rate, samples.shape[0], stages, effort=effort)
+        chunks = list(all_chunks(coder, audio.in_blocks(samples, sample_rate)))
         empty = np.zeros((samples.shape[0], stages, 0), dtype=np.uint16)
         indices = np.concatenate([empty, *chunks], axis=2).astype(np.int64)
         return Codes(torch.from_numpy(indices), sample_rate, samples.shape[1])
@@ -173,7 +179,12 @@ class Codec:
         return self._decode(indices, codes.sample_rate, codes.num_samples)
 
     def compress(
-        self, waveform: Tensor | NDArray, sample_rate: int, bitrate: float | None = None, tags: Tags = ()
+        self,
+        waveform: Tensor | NDArray,
+        sample_rate: int,
+        bitrate: float | None = None,
+        tags: Tags = (),
+        effort: int = 0,
     ) -> bytes:
         """Code a waveform into the bytes of a .grit file.
 
@@ -183,14 +194,15 @@ class Codec:
             bitrate: kbps a channel that the file may cost, overhead included; recordings of less than 10 s
                 keep all stages of their bitrate instead, and none has less than one stage.
             tags: (name, value) pairs of text for the header.
+            effort: as in `encode`.
 
         Raises:
-            UsageError: wrong shape, type, rate or bitrate.
+            UsageError: wrong shape, type, rate, bitrate or effort.
             AudioError: NaN, infinite or absurdly large samples.
         """
         samples = audio.as_waveform(audio.as_array(waveform), sample_rate)
         return self.compress_blocks(
-            audio.in_blocks(samples, sample_rate), sample_rate, samples.shape[0], bitrate, tags=tags
+            audio.in_blocks(samples, sample_rate), sample_rate, samples.shape[0], bitrate, tags=tags, effort=effort
         )
 
     def compress_blocks(
@@ -202,6 +214,7 @@ class Codec:
         size_limit: int | None = None,
         tags: Tags = (),
         coded: Callable[[int], None] | None = None,
+        effort: int = 0,
     ) -> bytes:
         """Code a waveform that comes in blocks; memory grows with the result, not with the audio.
 
@@ -213,26 +226,27 @@ class Codec:
             size_limit: bytes that the file may have; instead of a bitrate.
             tags: as in `compress`.
             coded: called after each packet with the bytes so far, to within what the end decides.
+            effort: as in `encode`.
 
         Raises:
-            UsageError: no such bitrate, or one stage alone takes more than `size_limit`.
+            UsageError: no such bitrate or effort, or one stage alone takes more than `size_limit`.
         """
         every = len(self.bitrates)
         kbps = self._kbps(bitrate)
         header = self._header(sample_rate, channels, 0, every, tags)
         most = min(bitstream.needed_stages(header, kbps, short=False), every) if size_limit is None else every
-        encoder = ChunkEncoder(self._network, sample_rate, channels, most)
+        coder = encoder(self._network, sample_rate, channels, most, effort=effort)
         coding = bitstream.coding_for(header, self.contexts)
         bodies: list[Body] = []
         size = 0
-        for chunk in all_chunks(encoder, blocks):
+        for chunk in all_chunks(coder, blocks):
             bodies.append(Body.of(coding, chunk))
             size += len(bodies[-1].data)
             if coded:
                 # Stages beyond what the bitrate has room for are dropped at the end.
-                room = kbps * 125 * channels * encoder.num_samples / sample_rate if size_limit is None else size_limit
+                room = kbps * 125 * channels * coder.num_samples / sample_rate if size_limit is None else size_limit
                 coded(round(min(size, room)))
-        header = self._header(sample_rate, channels, encoder.num_samples, every, tags)
+        header = self._header(sample_rate, channels, coder.num_samples, every, tags)
         return bitstream.assemble_within(header, bodies, None if size_limit is not None else kbps, size_limit)
 
     def compress_live(
@@ -242,19 +256,26 @@ class Codec:
         channels: int,
         bitrate: float | None = None,
         tags: Tags = (),
+        effort: int = 0,
     ) -> Iterator[bytes]:
         """Code a waveform while it comes; each piece of the file is given out as soon as it is known.
 
         Arguments and errors as in `compress_blocks`; the bitrate is the largest of `bitrates` not above the one
         asked for, and the file is within it at every moment from 10 s on.
         """
-        encoder = self.stream_encoder(sample_rate, channels, bitrate, CHUNK_FRAMES, tags)
+        stream = self.stream_encoder(sample_rate, channels, bitrate, CHUNK_FRAMES, tags, effort)
         for block in blocks:
-            yield from encoder.push(block)
-        yield from encoder.flush()
+            yield from stream.push(block)
+        yield from stream.flush()
 
     def stream_encoder(
-        self, sample_rate: int, channels: int = 1, bitrate: float | None = None, packet_frames: int = 1, tags: Tags = ()
+        self,
+        sample_rate: int,
+        channels: int = 1,
+        bitrate: float | None = None,
+        packet_frames: int = 1,
+        tags: Tags = (),
+        effort: int = 0,
     ) -> StreamEncoder:
         """Return what codes a live signal.
 
@@ -264,13 +285,14 @@ class Codec:
             bitrate: as in `compress_live`; each packet costs 5 bytes besides its codes, which count.
             packet_frames: frames in a packet, 1 to 64: a packet comes as soon as its last frame is there.
             tags: (name, value) pairs of text for the header.
+            effort: as in `encode`: not for live signals, packets come five seconds late.
 
         Raises:
-            UsageError: there is no such bitrate, rate, or packet.
+            UsageError: there is no such bitrate, rate, packet or effort.
         """
         kbps = self.bitrates[self.stages_for(bitrate) - 1]
         header = live_header(self._header(sample_rate, channels, None, len(self.bitrates), tags), packet_frames, kbps)
-        return StreamEncoder(self._network, header, kbps, self.contexts)
+        return StreamEncoder(self._network, header, kbps, self.contexts, effort)
 
     def stream_decoder(self, header: Header | None = None) -> StreamDecoder:
         """Return what turns the pieces of a stream encoder into sound as they come, lost ones concealed.
@@ -321,6 +343,7 @@ class Codec:
         bitrate: float | None = None,
         overwrite: bool = False,
         progress: Progress | None = None,
+        effort: int = 0,
     ) -> Header:
         """Compress an audio file into a .grit file; see `transfer.compress` for pipes and more choices.
 
@@ -330,16 +353,19 @@ class Codec:
             bitrate: as in `compress`.
             overwrite: whether `target` may be replaced.
             progress: called as the work goes on.
+            effort: as in `encode`.
 
         Returns:
             The header of the file written.
 
         Raises:
-            UsageError: no such file or folder, `target` exists, or no such bitrate.
+            UsageError: no such file or folder, `target` exists, or no such bitrate or effort.
             AudioError: the audio cannot be read.
             OutputError: the file cannot be written.
         """
-        return transfer.compress(self, source, target, bitrate, overwrite=overwrite, progress=progress).header
+        return transfer.compress(
+            self, source, target, bitrate, overwrite=overwrite, progress=progress, effort=effort
+        ).header
 
     def decompress_file(
         self, source: PathLike, target: PathLike, overwrite: bool = False, progress: Progress | None = None

@@ -24,7 +24,8 @@ from gritcodec.bitstream.packet import END, number_of, parse_head
 from gritcodec.bitstream.packing import CodeArray
 from gritcodec.errors import FormatError, UsageError
 from gritcodec.nn.autoencoder import Autoencoder
-from gritcodec.stream import CHUNK_FRAMES, ChunkDecoder, ChunkEncoder, samples_in
+from gritcodec.refine import encoder
+from gritcodec.stream import CHUNK_FRAMES, ChunkDecoder, samples_in
 
 # So many packets may be missing at once; a number further ahead is damage.
 _MOST_MISSING_SECONDS = 10
@@ -60,7 +61,9 @@ class StreamEncoder:
     whatever the sizes of what is pushed and of the packets.
     """
 
-    def __init__(self, network: Autoencoder, header: Header, kbps: float, contexts: ContextModel | None) -> None:
+    def __init__(
+        self, network: Autoencoder, header: Header, kbps: float, contexts: ContextModel | None, effort: int = 0
+    ) -> None:
         """Begin a stream.
 
         Args:
@@ -68,11 +71,14 @@ class StreamEncoder:
             header: of the stream, without a number of samples.
             kbps: what all bytes may cost, each channel, from 10 s on.
             contexts: of the codec, where the header says that codes are entropy-coded.
+            effort: as in `Codec.encode`; packets then come five seconds late, and several at once.
         """
         self.header = header
         self._coding = coding_for(header, contexts)
         self._writer = LiveWriter(header, kbps)
-        self._encoder = ChunkEncoder(network, header.sample_rate, header.channels, header.stages, header.packet_frames)
+        self._encoder = encoder(
+            network, header.sample_rate, header.channels, header.stages, header.packet_frames, effort
+        )
         self._begun = self._ended = False
 
     @property

@@ -92,8 +92,12 @@ class ChunkEncoder:
         total = model_samples(self.num_samples, self._sample_rate, self._network.config.sample_rate)
         rest = self._take(self._resampler.finish(total), last=False)
         frames = frames_for(self._network, self.num_samples, self._sample_rate) - self._frames
-        missing = frames * self._network.config.hop_length - self._pending.shape[1]
+        missing = frames * self._network.config.hop_length - self._waiting()
         return rest + self._take(np.zeros((self._pending.shape[0], missing), dtype=np.float32), last=True)
+
+    def _waiting(self) -> int:
+        """Return how many samples, at the model's rate, no frame has been made of yet."""
+        return self._pending.shape[1]
 
     def _take(self, samples: Waveform, last: bool) -> list[CodeArray]:
         hop = self._network.config.hop_length
@@ -113,7 +117,7 @@ class ChunkEncoder:
             hop = self._network.config.hop_length
             found = [
                 self._network.encode(batch[..., first * hop : last * hop], self._stages, state).numpy()
-                for first, last in _even_blocks(batch.shape[-1] // hop)
+                for first, last in even_blocks(batch.shape[-1] // hop)
             ]
             parts.append(np.concatenate(found, axis=2).astype(np.uint16))
         return np.concatenate(parts)
@@ -240,13 +244,13 @@ class ChunkDecoder:
         parts = []
         for group, state in self._groups:
             batch = torch.from_numpy(codes[group].astype(np.int64))
-            blocks = _even_blocks(batch.shape[2])
+            blocks = even_blocks(batch.shape[2])
             found = [self._network.decode(batch[:, :, first:last], state)[:, 0].numpy() for first, last in blocks]
             parts.append(np.concatenate(found, axis=1))
         return np.concatenate(parts)
 
 
-def _even_blocks(frames: int) -> list[tuple[int, int]]:
+def even_blocks(frames: int) -> list[tuple[int, int]]:
     """Cut frames into blocks of 64, then 32, 16 ... 1: the first and the frame after the last of each.
 
     The network gives the same bits in blocks of these sizes, on one thread and on several, and not in all others: rows

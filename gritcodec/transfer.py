@@ -52,6 +52,7 @@ def compress(
     tags: Sequence[tuple[str, str]] = (),
     overwrite: bool = False,
     progress: Progress | None = None,
+    effort: int = 0,
 ) -> Outcome:
     """Compress sound.
 
@@ -59,13 +60,14 @@ def compress(
         codec: the model.
         source: an audio file, or - for standard input.
         target: a file that appears when it is whole; or - for standard output, where the first bytes come
-            after the first second or two of sound.
+            after the first second or two of sound, or six with effort.
         bitrate: kbps a channel, see `Codec.compress`.
         size_limit: bytes that the file may have, instead of a bitrate.
         raw: how samples lie in a source without a header.
         tags: (name, value) pairs for the header.
         overwrite: whether `target` may be replaced.
         progress: called as the work goes on.
+        effort: as in `Codec.encode`.
 
     Raises:
         UsageError, AudioError, OutputError: as in `Codec.compress_file`.
@@ -91,14 +93,14 @@ def compress(
         if str(target) == PIPE and size_limit is None:
             output = binary_output()
             head = b""
-            for piece in codec.compress_live(counted(), rate, channels, bitrate, tags):
+            for piece in codec.compress_live(counted(), rate, channels, bitrate, tags, effort):
                 head = head or piece
                 output.write(piece)
                 output.flush()
                 size += len(piece)
         else:
             with _whole_output(target, overwrite) as write:
-                data = codec.compress_blocks(counted(), rate, channels, bitrate, size_limit, tags, coded)
+                data = codec.compress_blocks(counted(), rate, channels, bitrate, size_limit, tags, coded, effort)
                 head, size = data, len(data)
                 write(data)
     return Outcome(replace(parse_header(head)[0], num_samples=done), done / rate, size, time.perf_counter() - began)

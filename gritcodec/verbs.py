@@ -34,6 +34,7 @@ class Compress:
         raw: how samples lie in sources without a header.
         tags: (name, value) pairs.
         force: whether results may be replaced.
+        effort: steps of refinement.
     """
 
     model: str
@@ -42,6 +43,7 @@ class Compress:
     raw: RawFormat | None
     tags: tuple[tuple[str, str], ...]
     force: bool
+    effort: int = 0
 
     def __call__(self, job: Job) -> Done:
         """Do one of many jobs."""
@@ -53,7 +55,7 @@ class Compress:
         from gritcodec import transfer
 
         return transfer.compress(
-            codec, source, target, self.bitrate, self.size_limit, self.raw, self.tags, self.force, progress
+            codec, source, target, self.bitrate, self.size_limit, self.raw, self.tags, self.force, progress, self.effort
         )
 
 

@@ -231,13 +231,13 @@ def test_tables_are_kept_until_something_changes():
     quantizer = make(transform="mlp").eval()
     latents = torch.randn(1, 30, 6)
     before = quantizer.encode(latents)
-    first = quantizer._tables()
+    first = quantizer.tables()
     quantizer.encode(latents)
-    assert quantizer._tables() is first
+    assert quantizer.tables() is first
     with torch.no_grad():
         next(quantizer.transform.parameters()).zero_()
         quantizer.transform.weight_out += 0.5
-    assert quantizer._tables() is not first
+    assert quantizer.tables() is not first
     state = quantizer.state_dict()
     other = make(transform="mlp").eval()
     other.encode(latents)

@@ -7,9 +7,9 @@ import torch
 from test_train import CLIPS, settings
 
 from gritcodec import config as configuration
+from gritcodec.hearing import AudibleDisturbance, EnvelopeDistance
 from gritcodec.train.config import DataConfig, LossConfig, TrainConfig
 from gritcodec.train.data import add_noise, open_corpus
-from gritcodec.train.perceptual import AudibleDisturbance, EnvelopeDistance
 from gritcodec.train.trainer import Trainer
 
 

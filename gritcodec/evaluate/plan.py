@@ -20,13 +20,17 @@ _HEARD = 4
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: clean clips (None: all), clips of every other condition, codecs, measures."""
+    """How much is measured: clean clips (None: all), clips of every other condition, codecs, measures.
+
+    `rates` are those of gritcodec's models, `refined` those that are measured with effort too.
+    """
 
     clips: int | None
     others: int
     peers: tuple[str, ...]
     rates: tuple[str, ...]
     measures: tuple[str, ...]
+    refined: tuple[str, ...] = ()
 
 
 SIZES = {
@@ -43,8 +47,12 @@ SIZES = {
         ("original", "opus", "codec2", "speex", "amr-wb", "lc3", "mp3"),
         ("0.5", "1", "1.5", "2", "3", "4", "6", "7"),
         tuple(MEASURES),
+        ("1.5", "3", "6"),
     ),
 }
+
+# Steps of refinement of gritcodec's models where they are measured with effort.
+EFFORT = 3
 
 
 @dataclass(frozen=True)
@@ -171,6 +179,7 @@ def _measures(plan: Plan, lacks: Callable[[str], None]) -> list[Measure]:
 def _contenders(plan: Plan, lacks: Callable[[str], None]) -> list[Contender]:
     size = SIZES[plan.size]
     own = [f"{model}:{rate}" for model in plan.models for rate in size.rates]
+    own += [f"{model}@{EFFORT}:{rate}" for model in plan.models for rate in size.refined]
     weights = contenders.parse_weights(plan.weights)
     names = plan.codecs or (*own, *size.peers, *weights)
     there = []

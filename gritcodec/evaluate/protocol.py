@@ -51,24 +51,25 @@ def _command(*arguments: str) -> None:
         raise UsageError(complaint)
 
 
-def command_coder(model: str) -> Coder:
+def command_coder(model: str, effort: int = 0) -> Coder:
     """Code with the installed command, a process for each call."""
 
     def code(clip: Path, packed: Path, decoded: Path, bitrate: float) -> None:
-        _command("compress", str(clip), str(packed), "--bitrate", str(bitrate), "--model", model, "--force")
+        options = ("--bitrate", str(bitrate), "--effort", str(effort), "--model", model, "--force")
+        _command("compress", str(clip), str(packed), *options)
         _command("decompress", str(packed), str(decoded), "--model", model, "--force")
 
     return code
 
 
-def library_coder(model: str) -> Coder:
+def library_coder(model: str, effort: int = 0) -> Coder:
     """Code with the library's own calls, the ones behind the command: the same files, without its seconds of start."""
     import gritcodec
 
     codec = gritcodec.load(model)
 
     def code(clip: Path, packed: Path, decoded: Path, bitrate: float) -> None:
-        codec.compress_file(clip, packed, bitrate, overwrite=True)
+        codec.compress_file(clip, packed, bitrate, overwrite=True, effort=effort)
         codec.decompress_file(packed, decoded, overwrite=True)
 
     return code
@@ -171,7 +172,13 @@ _HEAD = (
 
 
 def evaluate(
-    folders: list[Path], bitrates: list[float], model: str, limit: int | None, seed: int, in_process: bool
+    folders: list[Path],
+    bitrates: list[float],
+    model: str,
+    limit: int | None,
+    seed: int,
+    in_process: bool,
+    effort: int = 0,
 ) -> list[dict[str, object]]:
     """Print a table for each folder; arguments as on the command line.
 
@@ -181,7 +188,7 @@ def evaluate(
     Raises:
         GritcodecError: no such folder or model, or nothing to rate.
     """
-    code = (library_coder if in_process else command_coder)(model)
+    code = (library_coder if in_process else command_coder)(model, effort)
     scores: list[dict[str, object]] = []
     for folder in folders:
         if not folder.is_dir():
@@ -205,6 +212,7 @@ def main(
     limit: Annotated[int | None, typer.Option(min=1, help="So many clips of each folder, drawn with --seed.")] = None,
     seed: Annotated[int, typer.Option(help="Of the clips that --limit draws.")] = 0,
     in_process: Annotated[bool, typer.Option(help="Call the library, not the command: same files, faster.")] = False,
+    effort: Annotated[int, typer.Option(help="Steps of refinement, see gritcodec compress --help.")] = 0,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write every score here.")] = None,
 ) -> None:
     """Score a model on folders of clips: means over clips, true kilobits per second.
@@ -212,7 +220,7 @@ def main(
     Clips below -70 dBFS hold no speech to rate: means without them stand in columns of their own.
     """
     try:
-        scores = evaluate(folders, bitrate or [1.5, 3.0, 6.0], model, limit, seed, in_process)
+        scores = evaluate(folders, bitrate or [1.5, 3.0, 6.0], model, limit, seed, in_process, effort)
     except GritcodecError as error:
         print(f"protocol: {error}", file=sys.stderr)
         raise typer.Exit(error.exit_code) from error

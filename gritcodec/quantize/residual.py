@@ -163,7 +163,7 @@ class ResidualGritVQ(nn.Module):
         return self.transform(self.base) * self.stage_scale.clone()[:, None, None]
 
     @torch.no_grad()
-    def _tables(self) -> Tables:
+    def tables(self) -> Tables:
         """What a search needs, computed anew only when something that it depends on has changed."""
         sources = [self.base, self.stage_scale, self.usage, *self.transform.parameters()]
         key = (self.rate_weight, *((tensor.data_ptr(), tensor._version) for tensor in sources))
@@ -233,7 +233,7 @@ class ResidualGritVQ(nn.Module):
 
     def _quantize(self, z: Tensor, active: Tensor | None) -> Quantized:
         flat = z.reshape(-1, self.dim)
-        books = self.codebooks() if torch.is_grad_enabled() else self._tables().books
+        books = self.codebooks() if torch.is_grad_enabled() else self.tables().books
         books = books.to(flat.dtype)
         with torch.no_grad():
             detached = books.detach()
@@ -335,19 +335,22 @@ class ResidualGritVQ(nn.Module):
     def encode(self, latents: Tensor, stages: int | None = None) -> Tensor:
         """Latents [..., D] -> codes [..., stages] int64."""
         z = latents.float()
-        if self.normalizes:
-            z = (z - self.offset) / self.spread
+        return self.encode_normalized((z - self.offset) / self.spread if self.normalizes else z, stages)
+
+    @torch.no_grad()
+    def encode_normalized(self, z: Tensor, stages: int | None = None) -> Tensor:
+        """Latents as `normalize` gives them, [..., D] -> codes [..., stages] int64."""
         count = self.stages if stages is None else stages
         flat = z.reshape(-1, self.dim)
         # A product with very few rows may be rounded in another way: a stream in small blocks must get the same codes.
         padded = nn.functional.pad(flat, (0, 0, 0, max(_ROWS - len(flat), 0)))
-        found = self._search(padded, self._tables(), count)
-        return found[: len(flat)].reshape(*latents.shape[:-1], count)
+        found = self._search(padded, self.tables(), count)
+        return found[: len(flat)].reshape(*z.shape[:-1], count)
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
         """Codes [..., n] int64 of the first n stages -> quantized values [..., D]: a table look-up."""
-        books = self._tables().books
+        books = self.tables().books
         total = books.new_zeros((*codes.shape[:-1], self.dim))
         for stage in range(codes.shape[-1]):
             total = total + books[stage][codes[..., stage]]

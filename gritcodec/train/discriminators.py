@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from gritcodec.hearing import spectrum
 from gritcodec.train.config import AdversarialConfig
-from gritcodec.train.perceptual import spectrum
 
 _SLOPE = 0.1
 _COMPRESSION = 0.3

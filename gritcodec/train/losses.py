@@ -7,8 +7,8 @@ import random
 import torch
 from torch import Tensor, nn
 
+from gritcodec.hearing import AudibleDisturbance, CompressedComplexDistance, EnvelopeDistance, spectrum
 from gritcodec.train.config import LossConfig
-from gritcodec.train.perceptual import AudibleDisturbance, EnvelopeDistance, spectrum
 
 # (window, mel bands), in samples at 16 kHz: short windows see onsets, long ones harmonics. Six, as in DAC (arXiv
 # 2306.06546), from 4 ms up.
@@ -65,32 +65,6 @@ class LogMelDistance(nn.Module):
         with torch.no_grad():
             wanted = self.log_mel(target)
         return (self.log_mel(output) - wanted).abs().mean()
-
-
-class CompressedComplexDistance(nn.Module):
-    """Distance of STFTs whose magnitudes are raised to 0.3, complex and magnitude parts, of [B, T] waveforms.
-
-    Common in speech enhancement (Ephrat et al., arXiv 1804.03619; Braun and Tashev, arXiv 2009.12286).
-    """
-
-    hann: Tensor
-
-    def __init__(self, window: int = 512, hop: int = 128, power: float = 0.3, phase_share: float = 0.3):
-        super().__init__()
-        self.hop, self.power, self.phase_share = hop, power, phase_share
-        self.register_buffer("hann", torch.hann_window(window), persistent=False)
-
-    def compress(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        parts = torch.view_as_real(spectrum(waveform, self.hann, self.hop))
-        square = parts.square().sum(-1) + 1e-5
-        return square ** (self.power / 2), parts * (square ** ((self.power - 1) / 2))[..., None]
-
-    def forward(self, output: Tensor, target: Tensor) -> Tensor:
-        with torch.no_grad():
-            wanted, wanted_complex = self.compress(target)
-        got, got_complex = self.compress(output)
-        phase = (got_complex - wanted_complex).square().sum(-1).mean()
-        return self.phase_share * phase + (1 - self.phase_share) * (got - wanted).square().mean()
 
 
 class ReconstructionLoss(nn.Module):

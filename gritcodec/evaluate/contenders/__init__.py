@@ -1,4 +1,4 @@
-"""The codecs that the bench knows, and how they are named: `opus:9`, `speech-16k:3`, `runs/mine/export:1.5`."""
+"""The codecs that the bench knows, and how they are named: `opus:9`, `speech-16k:3`, `runs/mine/export@3:1.5`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def parse(text: str, weights: Mapping[str, Path]) -> list[Contender]:
     """Return what a name stands for: one setting, or all that the codec usually has.
 
     Args:
-        text: NAME or NAME:SETTING; NAME is a peer's, a shipped model's or a model folder.
+        text: NAME or NAME:SETTING; NAME is a peer's, a shipped model's or a model folder, the latter two with @EFFORT
+            if codes are to be refined.
         weights: folders of neural peers' weights, by name.
 
     Raises:
@@ -46,10 +47,15 @@ def parse(text: str, weights: Mapping[str, Path]) -> list[Contender]:
         return [neural(each, weights.get(name)) for each in ([setting] if setting else neural.rates)]
     from gritcodec import model_store
 
+    model, at, effort = name.rpartition("@")
+    if at and effort.isdecimal() and not Path(name).is_dir():
+        name = model
+    else:
+        effort = "0"
     if name not in model_store.available() and not Path(name).is_dir():
         known = ", ".join([*families(), *model_store.available()])
         raise UsageError(f"no codec {name!r}: there are {known}, and any model folder")
-    return [Grit(each, name) for each in ([setting] if setting else Grit.rates)]
+    return [Grit(each, name, int(effort)) for each in ([setting] if setting else Grit.rates)]
 
 
 def contenders(names: Sequence[str], weights: Mapping[str, Path]) -> list[Contender]:

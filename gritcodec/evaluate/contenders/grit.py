@@ -20,6 +20,8 @@ _SOURCES = (
     "bitstream",
     "codec.py",
     "stream.py",
+    "refine.py",
+    "hearing.py",
     "playback.py",
     "transfer.py",
     "audio.py",
@@ -35,10 +37,10 @@ class Grit(Contender):
     # Files keep the exact number of samples: any delay left would be a fault, and is to be scored as one.
     self_aligned = True
 
-    def __init__(self, setting: str, model: str) -> None:
-        """Take a bitrate in kbps, and a shipped model's name or a folder."""
+    def __init__(self, setting: str, model: str, effort: int = 0) -> None:
+        """Take a bitrate in kbps, a shipped model's name or a folder, and steps of refinement."""
         super().__init__(setting)
-        self.model = model
+        self.model, self.effort = model, effort
         try:
             self._kbps = float(setting)
         except ValueError as error:
@@ -46,17 +48,20 @@ class Grit(Contender):
 
     @property
     def name(self) -> str:
-        """The model's own name."""
-        return f"gritcodec {Path(self.model).name}"
+        """The model's own name, and the effort if there is any."""
+        return f"gritcodec {Path(self.model).name}" + (f", effort {self.effort}" if self.effort else "")
 
     @property
     def label(self) -> str:
         """The model as it was given, and the bitrate."""
-        return f"{self.model}:{self.setting}"
+        return f"{self.model}@{self.effort}:{self.setting}" if self.effort else f"{self.model}:{self.setting}"
 
     def missing(self) -> str | None:
         """Tell what is wrong with the model or the bitrate."""
+        from gritcodec.refine import check_effort
+
         try:
+            check_effort(self.effort)
             _load(self.model).stages_for(self._kbps)
         except GritcodecError as error:
             return str(error)
@@ -68,7 +73,7 @@ class Grit(Contender):
 
     def encode(self, clip: Path, packed: Path) -> None:
         """Compress."""
-        _load(self.model).compress_file(clip, packed, self._kbps, overwrite=True)
+        _load(self.model).compress_file(clip, packed, self._kbps, overwrite=True, effort=self.effort)
 
     def decode(self, packed: Path, decoded: Path) -> None:
         """Decompress."""

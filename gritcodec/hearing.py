@@ -1,4 +1,7 @@
-"""Losses made of models of hearing: audible disturbance as in ITU-T P.862, correlation of envelopes as in ESTOI."""
+"""How far apart two waveforms are to an ear, differentiably: what training and the search through the decoder minimise.
+
+Audible disturbance as in ITU-T P.862, correlation of envelopes as in ESTOI, compressed spectra, log Bark spectra.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ _REFERENCE_DB = 92.0
 _ACTIVE_DBFS = -26.0  # active level of the corpora's speech (gritcodec.train.packing)
 _ZWICKER = 0.23  # power of the loudness law above 4 Bark
 _BANDS = 49
+_LOG_FLOOR = 1e-6  # power of a band about 60 dB below speech
 _FLOOR = 3e-3  # power of a band about 45 dB below speech; with less, gradients are those of pauses
 
 
@@ -52,6 +56,57 @@ def bark_bands(sample_rate: int, window: int, bands: int = _BANDS) -> tuple[Tens
     middle = (edges[1:] + edges[:-1]) / 2
     hertz = 1960 * (middle + 0.53) / (26.28 - middle)
     return torch.from_numpy(share.astype(np.float32)), hertz, np.diff(edges)
+
+
+class CompressedComplexDistance(nn.Module):
+    """Distance of STFTs whose magnitudes are raised to 0.3, complex and magnitude parts, of [B, T] waveforms.
+
+    Common in speech enhancement (Ephrat et al., arXiv 1804.03619; Braun and Tashev, arXiv 2009.12286).
+    """
+
+    hann: Tensor
+
+    def __init__(self, window: int = 512, hop: int = 128, power: float = 0.3, phase_share: float = 0.3):
+        super().__init__()
+        self.hop, self.power, self.phase_share = hop, power, phase_share
+        self.register_buffer("hann", torch.hann_window(window), persistent=False)
+
+    def compress(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        parts = torch.view_as_real(spectrum(waveform, self.hann, self.hop))
+        square = parts.square().sum(-1) + 1e-5
+        return square ** (self.power / 2), parts * (square ** ((self.power - 1) / 2))[..., None]
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        with torch.no_grad():
+            wanted, wanted_complex = self.compress(target)
+        got, got_complex = self.compress(output)
+        phase = (got_complex - wanted_complex).square().sum(-1).mean()
+        return self.phase_share * phase + (1 - self.phase_share) * (got - wanted).square().mean()
+
+
+class LogBarkDistance(nn.Module):
+    """Mean absolute difference of log spectra in 64 bands of equal width in Bark, of [B, T] waveforms."""
+
+    hann: Tensor
+    bands: Tensor
+
+    def __init__(self, sample_rate: int, window: int, bands: int = 64):
+        super().__init__()
+        self.hop = window // 4
+        hann = torch.hann_window(window)
+        self.register_buffer("hann", hann, persistent=False)
+        share, _, _ = bark_bands(sample_rate, window, bands)
+        self.register_buffer("bands", share / float(hann.square().sum()), persistent=False)
+
+    def log_bark(self, waveform: Tensor) -> Tensor:
+        """Natural log of the square root of bands' power above a floor, [B, frames, bands]."""
+        power = torch.view_as_real(spectrum(waveform, self.hann, self.hop)).square().sum(-1) @ self.bands
+        return (power + _LOG_FLOOR).log() / 2
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        with torch.no_grad():
+            wanted = self.log_bark(target)
+        return (self.log_bark(output) - wanted).abs().mean()
 
 
 class AudibleDisturbance(nn.Module):

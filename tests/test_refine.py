@@ -1,0 +1,118 @@
+"""Codes refined through the decoder: they sound closer, and files, streams and rates stay what they were."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from conftest import tone
+
+import gritcodec
+from gritcodec import bitstream, refine, stream
+from gritcodec.errors import UsageError
+from gritcodec.evaluate import contenders, metrics
+
+CLIP = Path(gritcodec.__file__).parent / "clips" / "austen.flac"
+RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def codec(tiny_model):
+    return gritcodec.load(tiny_model)
+
+
+@pytest.fixture(scope="module")
+def speech():
+    samples, _ = soundfile.read(CLIP, dtype="float32")
+    return samples[None]
+
+
+def test_speech_comes_back_closer_at_every_bitrate(speech):
+    shipped = gritcodec.load()
+    sound = speech[:, : 4 * RATE]
+    plain, refined = (shipped.encode(sound, RATE, 6, effort) for effort in (0, 3))
+    for stages in (2, 6, 12):
+        before, after = (
+            shipped.decode(gritcodec.Codes(codes.indices[:, :stages], RATE, codes.num_samples)).numpy()
+            for codes in (plain, refined)
+        )
+        for measure in (metrics.estoi, metrics.pesq_wb, metrics.si_sdr):
+            assert measure(sound, after, RATE) > measure(sound, before, RATE), (stages, measure)
+    assert plain.indices.shape == refined.indices.shape
+
+
+# Blocks are of 256 frames, 5.12 s, and the 16 after them: one block, two, and two with a few frames more.
+@pytest.mark.parametrize("seconds", [0.3, 5.0, 5.5, 11.0])
+@pytest.mark.parametrize("rate, channels", [(16000, 1), (44100, 2)])
+def test_codes_do_not_depend_on_how_a_signal_is_cut_or_at_which_bitrate(codec, seconds, rate, channels):
+    waveform = tone(channels, round(seconds * rate), rate)
+    whole = codec.encode(waveform, rate, 6, effort=2)
+    coder = refine.encoder(codec._network, rate, channels, 12, 20, effort=2)
+    chunks = list(stream.all_chunks(coder, [waveform[:, :777], waveform[:, 777:]]))
+    assert {chunk.shape[2] for chunk in chunks[:-1]} <= {20} and coder.num_samples == waveform.shape[1]
+    assert np.array_equal(np.concatenate(chunks, axis=2), whole.indices.numpy())
+    assert torch.equal(codec.encode(waveform, rate, 1.5, effort=2).indices, whole.indices[:, :3])
+    for channel in range(channels):
+        alone = codec.encode(waveform[channel : channel + 1], rate, 6, effort=2)
+        assert torch.equal(alone.indices[0], whole.indices[channel])
+    plain = codec.encode(waveform, rate, 6)
+    assert plain.indices.shape == whole.indices.shape and not torch.equal(plain.indices, whole.indices)
+
+
+def test_truncated_equals_compressed(codec, speech):
+    high, low = (codec.compress(speech, RATE, kbps, effort=1) for kbps in (6.0, 2.0))
+    assert bitstream.truncate(high, 2.0) == low
+
+
+@pytest.mark.parametrize("samples", [0, 1, 300, 1263, 1264, 4000])
+def test_short_signals_come_back_whole(codec, samples):
+    waveform = tone(1, samples, RATE)
+    sound, rate = codec.decompress(codec.compress(waveform, RATE, effort=2))
+    assert sound.shape == (1, samples) and rate == RATE
+
+
+def test_silence_has_nothing_to_refine(codec):
+    silence = np.zeros((1, 2 * RATE), dtype=np.float32)
+    assert torch.equal(codec.encode(silence, RATE, effort=2).indices, codec.encode(silence, RATE).indices)
+
+
+def test_a_caller_s_inference_mode_does_not_matter(tiny_model, speech):
+    sound, codec = speech[:, :RATE], gritcodec.load(tiny_model)
+    with torch.inference_mode():
+        found = codec.compress(sound, RATE, effort=1)
+    assert found == codec.compress(sound, RATE, effort=1)
+    assert next(codec._network.decoder.parameters()).grad is None
+
+
+@pytest.mark.parametrize("effort", [-1, 101])
+def test_there_are_a_hundred_steps_at_most(codec, effort):
+    with pytest.raises(UsageError, match=f"effort is a number of steps from 0 to 100, not {effort}"):
+        codec.compress(tone(1, 100, RATE), RATE, effort=effort)
+
+
+def test_the_command_takes_effort(tiny_model, tmp_path):
+    options = ["--model", str(tiny_model), "--bitrate", "6", "--effort"]
+    command = [sys.executable, "-m", "gritcodec", "compress", str(CLIP)]
+    file = tmp_path / "clip.grit"
+    subprocess.run([*command, str(file), *options, "1"], check=True, capture_output=True)
+    codec, sound = gritcodec.load(tiny_model), soundfile.read(CLIP, dtype="float32")[0][None]
+    assert file.read_bytes() == codec.compress(sound, RATE, 6, effort=1) != codec.compress(sound, RATE, 6)
+    piped = subprocess.run([*command, "-", *options, "1"], check=True, capture_output=True).stdout
+    assert piped == b"".join(codec.compress_live([sound], RATE, 1, 6, effort=1))
+    done = subprocess.run([*command, str(tmp_path / "x.grit"), *options, "101"], capture_output=True, text=True)
+    assert done.returncode == UsageError.exit_code and not (tmp_path / "x.grit").exists()
+    assert done.stderr == "gritcodec: error: effort is a number of steps from 0 to 100, not 101\n"
+
+
+def test_the_bench_knows_efforts(tiny_model):
+    (refined,) = contenders.parse(f"{tiny_model}@3:6", {})
+    (plain,) = contenders.parse(f"{tiny_model}:6", {})
+    assert refined.name == "gritcodec tiny, effort 3" and refined.label == f"{tiny_model}@3:6"
+    assert plain.name == "gritcodec tiny" and refined.missing() is None
+    (wrong,) = contenders.parse(f"{tiny_model}@300:6", {})
+    assert wrong.missing() == "effort is a number of steps from 0 to 100, not 300"
+    with pytest.raises(UsageError, match="no codec 'speech-16k@x'"):
+        contenders.parse("speech-16k@x:6", {})
