@@ -6,7 +6,6 @@ to stderr; an error is one line on stderr. `console.EXIT_CODES` lists what the c
 
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -240,32 +239,15 @@ def roundtrip(
     source: _Audio,
     target: Annotated[Path | None, typer.Argument(metavar="OUT", help="A .wav or .flac file.")] = None,
     bitrate: _Bitrate = None,
+    effort: _Effort = 0,
     model: _Model = "speech-16k",
     force: _Force = False,
 ) -> None:
     """Compress and decompress an audio file, and say what it costs and how good it is."""
     target = _check_paths(source, target, None, force)
-    from gritcodec import audio, bitstream
+    from gritcodec import verbs
 
-    waveform, rate = audio.read(source)
-    if target is not None:
-        audio.check_audio_output(target, rate, *waveform.shape)
-    codec = _load(model)
-    times = [time.perf_counter()]
-    data = codec.compress(waveform, rate, bitrate)
-    times.append(time.perf_counter())
-    decoded = codec.decompress(data)[0].numpy()
-    times.append(time.perf_counter())
-    header, _ = bitstream.parse_header(data)
-    seconds = header.seconds or 0.0
-    print(f"{'input':<11}{source}: {console.describe_seconds(seconds)}, {header.channels} x {rate:,} Hz")
-    print(f"{'compressed':<11}{console.describe_size(header, len(data))}")
-    print(f"{'encode':<11}{console.describe_speed(seconds, times[1] - times[0])}")
-    print(f"{'decode':<11}{console.describe_speed(seconds, times[2] - times[1])}", flush=True)
-    if target is not None:
-        audio.write(target, decoded, rate, force)
-        print(f"{'output':<11}{target}")
-    console.print_quality(waveform, decoded.clip(-1, 1), rate)
+    verbs.roundtrip(lambda: _load(model), source, target, bitrate, effort, force)
 
 
 @app.command()

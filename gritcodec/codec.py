@@ -9,7 +9,6 @@ import io
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,34 +18,18 @@ from torch import Tensor
 from gritcodec import audio, bitstream, files, model_store, transfer
 from gritcodec.audio import Waveform
 from gritcodec.bitstream import Body, Header, Reader
-from gritcodec.errors import CorruptFileError, UsageError, WrongModelError
+from gritcodec.errors import UsageError
 from gritcodec.files import PathLike
 from gritcodec.live import StreamDecoder, StreamEncoder, live_header
 from gritcodec.playback import Playback, Span
 from gritcodec.refine import encoder
-from gritcodec.stream import CHUNK_FRAMES, ChunkDecoder, all_chunks, code_problem
+from gritcodec.stream import CHUNK_FRAMES, ChunkDecoder, Codes, all_chunks, code_problem
 from gritcodec.transfer import Progress
 
 DEFAULT_MODEL = "speech-16k"
 DEFAULT_BITRATE = 3.0
 
 Tags = Sequence[tuple[str, str]]
-
-
-@dataclass(frozen=True, eq=False)
-class Codes:
-    """A coded signal.
-
-    Attributes:
-        indices: int64 [channels, stages, frames], each from 0 to codebook_size - 1; the first stages alone
-            are a valid, coarser coding.
-        sample_rate: of the original, Hz.
-        num_samples: of the original, in each channel, exact.
-    """
-
-    indices: Tensor
-    sample_rate: int
-    num_samples: int
 
 
 def load(name_or_path: str | os.PathLike[str] = DEFAULT_MODEL) -> "Codec":
@@ -113,11 +96,7 @@ class Codec:
     def bitrates(self) -> tuple[float, ...]:
         """Bitrates a channel can have, kbps, ascending: one for each number of stages, without headers."""
         stages = self._config.quantizer.stages
-        return tuple(round(k * self._code_bits * self.frame_rate / 1000, 6) for k in range(1, stages + 1))
-
-    @property
-    def _code_bits(self) -> int:
-        return self._config.quantizer.codebook_size.bit_length() - 1
+        return tuple(round(k * self._model.code_bits * self.frame_rate / 1000, 6) for k in range(1, stages + 1))
 
     def stages_for(self, bitrate: float | None = None) -> int:
         """Return how many stages a bitrate gives.
@@ -303,7 +282,7 @@ class Codec:
         Raises:
             WrongModelError: it is another model's.
         """
-        return StreamDecoder(self._network, self.contexts, self._check_header, header)
+        return StreamDecoder(self._network, self.contexts, self._model.check_header, header)
 
     def decompress(self, data: bytes, strict: bool = True) -> tuple[Tensor, int]:
         """Decode the bytes of a .grit file.
@@ -332,7 +311,7 @@ class Codec:
             CorruptFileError: the header contradicts the model.
             UsageError: the recording ends before the span begins.
         """
-        self._check_header(reader.header)
+        self._model.check_header(reader.header)
         reader.use(self.contexts)
         return Playback(self._network, reader, span)
 
@@ -402,22 +381,9 @@ class Codec:
             channels,
             num_samples,
             stages,
-            self._code_bits,
+            self._model.code_bits,
             CHUNK_FRAMES,
             round(100 * self.frame_rate),
             bitstream.PLAIN if self.contexts is None else bitstream.ENTROPY,
             tuple(tags),
         )
-
-    def _check_header(self, header: Header) -> None:
-        """Refuse a file of another model, and one whose numbers contradict this model."""
-        if header.fingerprint != self._model.fingerprint:
-            raise WrongModelError(
-                f"the file was made with model {header.fingerprint.hex()}, and this is {self.name} ({self.fingerprint})"
-            )
-        wanted = self._code_bits, round(100 * self.frame_rate)
-        if (header.code_bits, header.frame_rate) != wanted or header.stages > len(self.bitrates):
-            raise CorruptFileError(
-                f"the file contradicts the model: {header.stages} stages of codes of {header.code_bits} bits, "
-                f"{header.frame_rate / 100:g} frames a second"
-            )

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gritcodec import config as configuration
-from gritcodec.bitstream import ContextModel
-from gritcodec.errors import ModelError, WrongModelError
+from gritcodec.bitstream import ContextModel, Header
+from gritcodec.errors import CorruptFileError, ModelError, WrongModelError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,6 +45,30 @@ class LoadedModel:
     network: Autoencoder
     folder: Path
     contexts: ContextModel | None = None
+
+    @property
+    def code_bits(self) -> int:
+        """Bits of a code, plainly packed."""
+        return self.network.config.quantizer.codebook_size.bit_length() - 1
+
+    def check_header(self, header: Header) -> None:
+        """Refuse a file of another model, and one whose numbers contradict this model.
+
+        Raises:
+            WrongModelError, CorruptFileError: it is one.
+        """
+        if header.fingerprint != self.fingerprint:
+            raise WrongModelError(
+                f"the file was made with model {header.fingerprint.hex()}, "
+                f"and this is {self.name} ({self.fingerprint.hex()})"
+            )
+        config = self.network.config
+        wanted = self.code_bits, round(100 * config.sample_rate / config.hop_length)
+        if (header.code_bits, header.frame_rate) != wanted or header.stages > config.quantizer.stages:
+            raise CorruptFileError(
+                f"the file contradicts the model: {header.stages} stages of codes of {header.code_bits} bits, "
+                f"{header.frame_rate / 100:g} frames a second"
+            )
 
 
 def available() -> list[str]:

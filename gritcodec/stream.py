@@ -6,6 +6,7 @@ cuts the signal into blocks.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -27,6 +28,22 @@ _RETURN_PARTS = 4
 _RESAMPLER_MEMORY = 1024
 
 CodeArray = NDArray[np.uint16]
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """A coded signal.
+
+    Attributes:
+        indices: int64 [channels, stages, frames], each from 0 to codebook_size - 1; the first stages alone
+            are a valid, coarser coding.
+        sample_rate: of the original, Hz.
+        num_samples: of the original, in each channel, exact.
+    """
+
+    indices: torch.Tensor
+    sample_rate: int
+    num_samples: int
 
 
 def model_samples(num_samples: int, sample_rate: int, model_rate: int) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -107,6 +108,41 @@ def parse_tag(text: str) -> tuple[str, str]:
     if not sign or not name:
         raise UsageError(f"'{text}' is not a tag: write NAME=TEXT")
     return name, value
+
+
+def roundtrip(
+    load: Callable[[], Codec], source: Path, target: Path | None, bitrate: float | None, effort: int, force: bool
+) -> None:
+    """Compress and decompress an audio file, and print what it costs and how good it is.
+
+    Args:
+        load: gives the codec; called once it is known that the rest can be done.
+        source: an audio file.
+        target: where what is heard goes; None: nowhere.
+        bitrate, effort: as in `Codec.compress`.
+        force: whether `target` may be replaced.
+    """
+    from gritcodec import audio
+
+    waveform, rate = audio.read(source)
+    if target is not None:
+        audio.check_audio_output(target, rate, *waveform.shape)
+    codec = load()
+    times = [time.perf_counter()]
+    data = codec.compress(waveform, rate, bitrate, effort=effort)
+    times.append(time.perf_counter())
+    decoded = codec.decompress(data)[0].numpy()
+    times.append(time.perf_counter())
+    header, _ = bitstream.parse_header(data)
+    seconds = header.seconds or 0.0
+    print(f"{'input':<11}{source}: {console.describe_seconds(seconds)}, {header.channels} x {rate:,} Hz")
+    print(f"{'compressed':<11}{console.describe_size(header, len(data))}")
+    print(f"{'encode':<11}{console.describe_speed(seconds, times[1] - times[0])}")
+    print(f"{'decode':<11}{console.describe_speed(seconds, times[2] - times[1])}", flush=True)
+    if target is not None:
+        audio.write(target, decoded, rate, force)
+        print(f"{'output':<11}{target}")
+    console.print_quality(waveform, decoded.clip(-1, 1), rate)
 
 
 def truncate(source: Path, target: Path, bitrate: float | None, limit: int | None, force: bool) -> tuple[Header, int]:
