@@ -27,6 +27,7 @@ import soundfile
 
 import gritcodec
 from gritcodec import files
+from gritcodec.evaluate.plan import EFFORT
 
 CLIP = Path(gritcodec.__file__).parent / "clips" / "austen.flac"
 RATE = 16000
@@ -45,7 +46,7 @@ PEERS = {
     ),
     "Mimi 24 kHz, random weights": ("Mimi", {}),
 }
-OWN = ("gritcodec, codes", "gritcodec, files")
+OWN = ("gritcodec, codes", "gritcodec, files", f"gritcodec, files, effort {EFFORT}")
 LENGTHS = ((1 / 60, "1 minute"), (1 / 6, "10 minutes"), (1.0, "1 hour"), (10.0, "10 hours"))
 
 
@@ -67,7 +68,7 @@ def timed(work: Callable[[], Any], repeats: int) -> tuple[float, Any]:
     return statistics.median(times), result
 
 
-def measure_own(model: str, seconds: float, repeats: int, as_codes: bool) -> dict[str, Any]:
+def measure_own(model: str, seconds: float, repeats: int, as_codes: bool, effort: int = 0) -> dict[str, Any]:
     """Return the figures of one of gritcodec's models.
 
     Args:
@@ -76,6 +77,7 @@ def measure_own(model: str, seconds: float, repeats: int, as_codes: bool) -> dic
         repeats: of which the median counts.
         as_codes: waveform to codes and back, which is what is measured of its peers, at the most bits it has; otherwise
             to the bytes of a file and back, entropy coding and checksums included.
+        effort: steps of refinement, of files.
     """
     began = time.perf_counter()
     codec = gritcodec.load(model)
@@ -85,10 +87,10 @@ def measure_own(model: str, seconds: float, repeats: int, as_codes: bool) -> dic
         encode, codes = timed(lambda: codec.encode(waveform, rate, most), repeats)
         decode, _ = timed(lambda: codec.decode(codes), repeats)
     else:
-        encode, data = timed(lambda: codec.compress(waveform, rate, most), repeats)
+        encode, data = timed(lambda: codec.compress(waveform, rate, most, effort=effort), repeats)
         decode, _ = timed(lambda: codec.decompress(data), repeats)
     size = sum(weight.numel() for weight in codec._network.parameters())
-    what = "codes" if as_codes else "files"
+    what = "codes" if as_codes else "files" + (f", effort {effort}" if effort else "")
     return figures(f"gritcodec {codec.name}, {what}", seconds, load, encode, decode, size)
 
 
@@ -208,7 +210,8 @@ def main(arguments: list[str] | None = None) -> None:
         if options.one in PEERS:
             row = measure_peer(options.one, options.seconds, options.repeats)
         else:
-            row = measure_own(options.model, options.seconds, options.repeats, options.one == OWN[0])
+            effort = EFFORT if options.one == OWN[2] else 0
+            row = measure_own(options.model, options.seconds, options.repeats, options.one == OWN[0], effort)
         print(json.dumps(row))
         return
     found: dict[str, Any] = {}

@@ -32,6 +32,7 @@ def test_speed_and_memory_become_tables(tiny_model, tmp_path):
     speed = script("benchmarks/speed.py")
     rows = [speed.measure_own(str(tiny_model), 1.0, 1, as_codes) for as_codes in (True, False)]
     assert [row["name"] for row in rows] == ["gritcodec tiny, codes", "gritcodec tiny, files"]
+    assert speed.measure_own(str(tiny_model), 1.0, 1, False, 2)["name"] == "gritcodec tiny, files, effort 2"
     assert min(row[key] for row in rows for key in ("encode", "decode", "load")) > 0
     memory = speed.measure_memory(1 / 60, str(tiny_model))
     assert [each["length"] for each in memory] == ["1 minute"] and memory[0]["compress"] > 10
