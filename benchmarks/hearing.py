@@ -14,8 +14,8 @@ import typer
 
 from gritcodec import model_store
 from gritcodec.evaluate.metrics import estoi, pesq_wb
-from gritcodec.train.config import DataConfig
 from gritcodec.hearing import AudibleDisturbance, EnvelopeDistance
+from gritcodec.train.config import DataConfig
 from gritcodec.train.validate import Validation
 
 _STAGES, _NOISES = (1, 3, 6, 12), (15, 30)
