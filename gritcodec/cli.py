@@ -301,13 +301,17 @@ def demo(
     show: Annotated[bool | None, typer.Option("--open/--no-open", help="A browser. [default: on a screen]")] = None,
     max_upload: Annotated[str, typer.Option(metavar="SIZE", help="Of one file.")] = "1GB",
     max_minutes: Annotated[float, typer.Option(min=0.1, help="Of one recording.")] = 90,
+    effort: _Effort = 0,
 ) -> None:
     """Open a page to listen to the codec, compare it and play with it; nothing leaves this machine."""
     from gritcodec.demo.limits import Limits
 
-    limits = Limits(upload_bytes=parse_size(max_upload), seconds=60 * max_minutes)
+    limits = Limits(upload_bytes=parse_size(max_upload), seconds=60 * max_minutes, effort=effort)
     with console.needing("demo", "the page"):
         from gritcodec.demo import server
+        from gritcodec.refine import check_effort
+
+        check_effort(effort)
 
         server.run(model, host, port, show, limits)
 

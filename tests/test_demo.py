@@ -112,6 +112,14 @@ def test_an_upload_at_any_rate_and_its_grit_uploaded_again(views, workspace, upl
     assert "<img" in views.codes(KEY, 2.0, quiet)
 
 
+def test_a_page_with_effort_takes_it(codec, workspace, upload):
+    page = Views(codec, workspace, Limits(effort=1))
+    html = page.open_upload(KEY, upload("talk.wav", wav(1.5, 16000, 1)), 6.0, quiet)
+    sound = soundfile.read(io.BytesIO(wav(1.5, 16000, 1)))[0][None]
+    data = published(workspace, html, ".grit").read_bytes()
+    assert data == codec.compress(sound, 16000, 6.0, effort=1) != codec.compress(sound, 16000, 6.0)
+
+
 def test_the_original_is_what_was_uploaded(views, workspace, upload):
     data = wav(1)
     views.open_upload(KEY, upload("talk.wav", data), 3.0, quiet)

@@ -129,7 +129,9 @@ def make_take(codec: Codec, recording: Recording, bitrate: float, grit: Path, li
         files.write_bytes(grit, _lowered(recording, bitrate))
     else:
         progress = limited(watch, "seconds compressed", recording, limits)
-        outcome = transfer.compress(codec, recording.path, grit, bitrate, overwrite=True, progress=progress)
+        outcome = transfer.compress(
+            codec, recording.path, grit, bitrate, overwrite=True, progress=progress, effort=limits.effort
+        )
         speed = outcome.seconds / max(outcome.took, 1e-9)
     return play_take(codec, recording, grit, limits, watch, speed)
 

@@ -19,6 +19,7 @@ class Limits:
         idle_seconds: after which a visitor's files are removed, though the tab was never closed.
         waiting: visitors' wishes that may wait for their turn.
         at_once: wishes that are worked on at the same time.
+        effort: steps of refinement that recordings are coded with.
     """
 
     upload_bytes: int = 1_000_000_000
@@ -30,6 +31,7 @@ class Limits:
     idle_seconds: float = 7200.0
     waiting: int = 40
     at_once: int = 2
+    effort: int = 0
 
     def check_length(self, seconds: float, channels: int, sample_rate: int) -> None:
         """Refuse a recording that is too long, or would be too large as WAV, with UsageError."""
