@@ -88,7 +88,7 @@ def refine(network: Autoencoder, distance: Distance, z: Tensor, waveform: Tensor
     if gain is None or len(waveform) - delay < distance.least:
         return z
     target = (gain * waveform[: len(waveform) - delay])[None]
-    z = z.clone().requires_grad_(True)
+    start, z = z, z.clone().requires_grad_(True)
     optimizer = torch.optim.Adam([z], betas=(0.9, 0.95))
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = _RATE / math.sqrt(steps) * (1 - 0.9 * step / steps)
@@ -103,7 +103,8 @@ def refine(network: Autoencoder, distance: Distance, z: Tensor, waveform: Tensor
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return z.detach()
+    # No sound is known that ends so; were there one, its codes would be lost.
+    return z.detach() if bool(torch.isfinite(z).all()) else start
 
 
 def _gain(waveform: Tensor) -> float | None:

@@ -74,6 +74,23 @@ def test_short_signals_come_back_whole(codec, samples):
     assert sound.shape == (1, samples) and rate == RATE
 
 
+@pytest.mark.parametrize(
+    "sound",
+    [
+        np.ones(8000),
+        np.eye(1, 8000, 4000)[0],
+        np.sign(np.sin(np.arange(8000) / 9)),
+        1e-4 * np.random.default_rng(0).standard_normal(8000),
+        50 * np.random.default_rng(0).standard_normal(8000),
+    ],
+    ids=["dc", "click", "square", "hiss", "overdriven"],
+)
+def test_sounds_that_are_no_speech_do_no_harm(codec, sound):
+    waveform = sound[None].astype(np.float32)
+    plain, refined = (codec.decode(codec.encode(waveform, RATE, 6, effort)) for effort in (0, 3))
+    assert torch.isfinite(refined).all() and refined.abs().max() < 3 * max(plain.abs().max(), np.abs(sound).max())
+
+
 def test_silence_has_nothing_to_refine(codec):
     silence = np.zeros((1, 2 * RATE), dtype=np.float32)
     assert torch.equal(codec.encode(silence, RATE, effort=2).indices, codec.encode(silence, RATE).indices)
