@@ -22,6 +22,11 @@ _LOG_FLOOR = 1e-6  # power of a band about 60 dB below speech
 _FLOOR = 3e-3  # power of a band about 45 dB below speech; with less, gradients are those of pauses
 
 
+def at_rate(samples: int, sample_rate: int) -> int:
+    """Return a window as long as `samples` at 16 kHz, in multiples of 16 samples, so that a hop divides it."""
+    return max(round(samples * sample_rate / 16_000 / 16), 1) * 16
+
+
 def spectrum(waveform: Tensor, window: Tensor, hop: int) -> Tensor:
     """Complex STFT without padding, [B, T] -> [B, frames, bins]."""
     return torch.fft.rfft(waveform.unfold(-1, window.numel(), hop) * window)

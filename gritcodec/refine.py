@@ -17,7 +17,13 @@ from torch import Tensor, nn
 
 from gritcodec.audio import Waveform
 from gritcodec.errors import UsageError
-from gritcodec.hearing import AudibleDisturbance, CompressedComplexDistance, EnvelopeDistance, LogBarkDistance
+from gritcodec.hearing import (
+    AudibleDisturbance,
+    CompressedComplexDistance,
+    EnvelopeDistance,
+    LogBarkDistance,
+    at_rate,
+)
 from gritcodec.nn.autoencoder import Autoencoder
 from gritcodec.quantize.search import greedy
 from gritcodec.stream import CHUNK_FRAMES, ChunkEncoder, CodeArray, even_blocks, warmup_frames
@@ -46,21 +52,17 @@ class Distance(nn.Module):
     def __init__(self, sample_rate: int) -> None:
         """Make the windows for a sampling rate in Hz."""
         super().__init__()
-
-        def samples(at_16_khz: int) -> int:
-            return max(round(at_16_khz * sample_rate / 16_000 / 16), 1) * 16
-
         self.parts = nn.ModuleList(
             [
-                CompressedComplexDistance(samples(512), samples(128), phase_share=0.65),
-                AudibleDisturbance(sample_rate, samples(512)),
-                EnvelopeDistance(sample_rate, samples(400)),
-                LogBarkDistance(sample_rate, samples(256)),
-                LogBarkDistance(sample_rate, samples(1024)),
+                CompressedComplexDistance(at_rate(512, sample_rate), at_rate(128, sample_rate), phase_share=0.65),
+                AudibleDisturbance(sample_rate, at_rate(512, sample_rate)),
+                EnvelopeDistance(sample_rate, at_rate(400, sample_rate)),
+                LogBarkDistance(sample_rate, at_rate(256, sample_rate)),
+                LogBarkDistance(sample_rate, at_rate(1024, sample_rate)),
             ]
         )
         self.weights = (4.0, 0.15, 0.5, 0.5, 0.5)
-        self.least = samples(1024)
+        self.least = at_rate(1024, sample_rate)
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the weighted sum, a scalar."""

@@ -7,7 +7,7 @@ import random
 import torch
 from torch import Tensor, nn
 
-from gritcodec.hearing import AudibleDisturbance, CompressedComplexDistance, EnvelopeDistance, spectrum
+from gritcodec.hearing import AudibleDisturbance, CompressedComplexDistance, EnvelopeDistance, at_rate, spectrum
 from gritcodec.train.config import LossConfig
 
 # (window, mel bands), in samples at 16 kHz: short windows see onsets, long ones harmonics. Six, as in DAC (arXiv
@@ -16,11 +16,6 @@ MEL_SCALES = ((64, 8), (128, 16), (256, 32), (512, 64), (1024, 80), (2048, 128))
 STFT_SCALES = ((512, 128), (1024, 256), (2048, 512))
 _MEL_FLOOR = 1e-3  # measured: a lower floor spends the gradient on silence
 _POWER_FLOOR = 1e-4  # of auraloss, likewise: at its default 1e-8 near-empty bins were 94% of the gradient
-
-
-def at_rate(samples: int, sample_rate: int) -> int:
-    """Return a window as long as `samples` at 16 kHz, in multiples of 16 samples, so that a hop divides it."""
-    return max(round(samples * sample_rate / 16_000 / 16), 1) * 16
 
 
 def mel_distances(sample_rate: int) -> list[LogMelDistance]:
