@@ -94,13 +94,15 @@ def test_noise_comes_at_every_level_and_leaves_the_other_items_alone():
     changed = (without != with_noise).flatten(1).any(-1)
     assert 20 <= int(changed.sum()) <= 44
     assert with_noise.abs().max() <= 0.9901 and with_noise.dtype == torch.float32
-    item, ratios = without[0, 0].numpy(), []
+    item, ratios, levels = without[0, 0].numpy(), [], []
     for seed in range(200):
         rng = np.random.default_rng(seed)
         added = add_noise(item, rng)
         ratios.append(np.corrcoef(added, item)[0, 1])
+        levels.append(10 * np.log10(np.mean(np.square(added)) / np.mean(np.square(item))))
     # Correlation r of speech in noise is a ratio of r^2 / (1 - r^2): 5 to 45 dB, and noise alone.
     alone = np.abs(ratios) < 0.5
-    assert 5 <= alone.sum() <= 40
+    assert 30 <= alone.sum() <= 70
+    assert -20.5 < np.array(levels)[alone].min() < -15 and -5 < np.array(levels)[alone].max() < 0.5
     decibels = 10 * np.log10(np.square(ratios) / (1 - np.square(ratios)))[~alone]
     assert decibels.min() < 10 and decibels.max() > 40

@@ -20,7 +20,9 @@ _QUIET = 2e-3  # RMS below which a segment teaches nothing and makes relative lo
 
 
 def add_noise(item: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Speech as it is recorded: with stationary noise, white to brown, 5 to 45 dB below it; a tenth is noise alone.
+    """Speech as it is recorded: with stationary noise, white to brown, 5 to 45 dB below it; a quarter is noise alone.
+
+    Noise alone is at most 20 dB below the speech it takes the place of: fainter, losses would not see it.
 
     Args:
         item: [samples] float32; the sum is turned down where it would clip.
@@ -31,8 +33,9 @@ def add_noise(item: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     spectrum /= (0.01 + np.linspace(0.0, 1.0, len(spectrum))) ** rng.uniform(0.0, 1.0)
     noise = np.fft.irfft(spectrum, len(item))
     noise *= np.sqrt(np.mean(np.square(item))) / max(np.sqrt(np.mean(np.square(noise))), 1e-12)
-    down = 10 ** (-rng.uniform(5.0, 45.0) / 20)
-    mixed = noise * down + item * (rng.random() >= 0.1)
+    alone = rng.random() < 0.25
+    down = 10 ** (-(rng.uniform(0.0, 20.0) if alone else rng.uniform(5.0, 45.0)) / 20)
+    mixed = noise * down + item * (not alone)
     return (mixed * min(1.0, 0.99 / max(float(np.abs(mixed).max()), 1e-3))).astype(np.float32)
 
 
