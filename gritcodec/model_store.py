@@ -15,8 +15,10 @@ from gritcodec.errors import CorruptFileError, ModelError, WrongModelError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from gritcodec.nn.autoencoder import Autoencoder
+    from gritcodec.nn.config import NetworkConfig
 
 SHIPPED = Path(__file__).parent / "models"
 WEIGHTS = "weights.safetensors"
@@ -202,7 +204,6 @@ def save(folder: Path, network: Autoencoder, half: bool = True, contexts: Mappin
     import copy
 
     import torch
-    from safetensors.torch import save_file
 
     folded = copy.deepcopy(network).cpu()
     folded.quantizer.fold()
@@ -214,10 +215,22 @@ def save(folder: Path, network: Autoencoder, half: bool = True, contexts: Mappin
         kind = torch.float16 if half and name in parameters else tensor.dtype
         tensors[name] = tensor.detach().to(kind).contiguous()
     tensors |= {CONTEXTS + name: torch.from_numpy(tensor) for name, tensor in (contexts or {}).items()}
+    write_files(folder, folded.config, tensors)
+
+
+def write_files(folder: Path, config: NetworkConfig, tensors: Mapping[str, Tensor]) -> None:
+    """Put a configuration and tensors into a model folder, in place of those there once both are written whole.
+
+    Raises:
+        OSError, SafetensorError: they cannot be written.
+    """
+    from safetensors.torch import save_file
+
     folder.mkdir(parents=True, exist_ok=True)
-    configuration.write_yaml(folder / f".{CONFIG}.part", folded.config)
-    save_file(tensors, folder / f".{WEIGHTS}.part")
+    parts = {name: folder / f".{name}.part" for name in (CONFIG, WEIGHTS)}
+    configuration.write_yaml(parts[CONFIG], config)
+    save_file(dict(tensors), parts[WEIGHTS])
     # safetensors writes files for their owner alone; an installed model is for everyone.
-    (folder / f".{WEIGHTS}.part").chmod(0o644)
-    (folder / f".{CONFIG}.part").replace(folder / CONFIG)
-    (folder / f".{WEIGHTS}.part").replace(folder / WEIGHTS)
+    parts[WEIGHTS].chmod(0o644)
+    for name, part in parts.items():
+        part.replace(folder / name)

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gritcodec import bitstream, model_store
-from gritcodec import config as configuration
 from gritcodec.bitstream.contexts import HIDDEN_LIMIT, REACH, VECTORS, ContextModel
 from gritcodec.errors import GritcodecError, ModelError
 from gritcodec.nn.autoencoder import Autoencoder
@@ -305,18 +304,14 @@ def write(folder: Path, network: Autoencoder, tensors: dict[str, NDArray]) -> No
         ModelError: the file cannot be read or written.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file
 
     path = folder / model_store.WEIGHTS
     try:
         kept = {name: t for name, t in load_file(path).items() if not name.startswith(model_store.CONTEXTS)}
         kept |= {model_store.CONTEXTS + name: torch.from_numpy(tensor) for name, tensor in tensors.items()}
         kept["quantizer.usage"] = network.quantizer.usage.contiguous()
-        part = path.with_name(f".{path.name}.part")
-        save_file(kept, part)
-        part.chmod(0o644)
-        part.replace(path)
-        configuration.write_yaml(folder / model_store.CONFIG, network.config)
+        model_store.write_files(folder, network.config, kept)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"cannot write {path}: {error}") from error
 
