@@ -1,11 +1,11 @@
-# Two commands: `make run` hears the codec at work, `make test` runs every check.
+# Two commands: `make run` hears the codec at work, `make test` runs the checks; `make slow` has those that train for longer.
 PYTHON ?= python3
 VENV ?= .venv
 BITRATE ?= 3
 FILE ?= gritcodec/clips/austen.flac
 BIN := $(VENV)/bin
 
-.PHONY: run test lint evaluate results speed clean
+.PHONY: run test slow lint evaluate results speed clean
 
 run: $(VENV)/.installed-run
 	@mkdir -p runs
@@ -13,7 +13,10 @@ run: $(VENV)/.installed-run
 
 test: lint
 	@# loadgroup: the browser tests share one server and one browser, so they stay together.
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+
+slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
