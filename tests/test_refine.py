@@ -33,12 +33,16 @@ def speech():
 def test_speech_comes_back_closer_from_3_kbps_up(speech):
     shipped = gritcodec.load()
     plain, refined = (shipped.encode(speech, RATE, 7, effort) for effort in (0, 3))
-    for stages in (6, 10, 14):
+    # SI-SDR gains at 1 kbps too; what the others do there depends on the clip.
+    closer = {metrics.si_sdr: (2, 6, 10, 14)} | dict.fromkeys(
+        (metrics.estoi, metrics.pesq_wb, metrics.mel_distance), (6, 10, 14)
+    )
+    for stages in (2, 6, 10, 14):
         before, after = (
             shipped.decode(gritcodec.Codes(codes.indices[:, :stages], RATE, codes.num_samples)).numpy()
             for codes in (plain, refined)
         )
-        for measure in (metrics.estoi, metrics.pesq_wb, metrics.mel_distance):
+        for measure in (each for each, where in closer.items() if stages in where):
             gain = measure(speech, after, RATE) - measure(speech, before, RATE)
             assert (-gain if measure is metrics.mel_distance else gain) > 0, (stages, measure, gain)
     assert plain.indices.shape == refined.indices.shape
