@@ -8,8 +8,9 @@ from test_train import CLIPS, settings
 
 from gritcodec import config as configuration
 from gritcodec.hearing import AudibleDisturbance, EnvelopeDistance
+from gritcodec.train.augment import add_noise
 from gritcodec.train.config import DataConfig, LossConfig, TrainConfig
-from gritcodec.train.data import add_noise, open_corpus
+from gritcodec.train.data import open_corpus
 from gritcodec.train.trainer import Trainer
 
 

@@ -22,6 +22,11 @@ class DataConfig:
         quiet_db: see quiet_share.
         noise_share: share of items that stationary noise is added to, which is to be coded with them: few recordings
             are as clean as those that packages carry.
+        voice_share: share of items played faster or slower, as other speakers (gritcodec.train.augment).
+        room_share: share of items in a simulated room.
+        colour_share: share of items recorded with another microphone.
+        overdrive_share: share of items whose input was turned up too far.
+        second_voice_share: share of items in which somebody else speaks at the same time.
     """
 
     corpus: str = "data/debian-speech"
@@ -31,6 +36,11 @@ class DataConfig:
     quiet_share: float = 0.1
     quiet_db: float = 60.0
     noise_share: float = 0.0
+    voice_share: float = 0.0
+    room_share: float = 0.0
+    colour_share: float = 0.0
+    overdrive_share: float = 0.0
+    second_voice_share: float = 0.0
 
 
 @dataclass(frozen=True)

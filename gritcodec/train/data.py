@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,30 +14,13 @@ from torch import Tensor
 
 from gritcodec.audio import audio_files
 from gritcodec.errors import ConfigError
+from gritcodec.train import augment
 from gritcodec.train.config import DataConfig
 from gritcodec.train.packing import AUDIO, MANIFEST, SUMMARY
 
+Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
 _QUIET = 2e-3  # RMS below which a segment teaches nothing and makes relative losses blow up
-
-
-def add_noise(item: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Speech as it is recorded: with stationary noise, white to brown, 5 to 45 dB below it; a quarter is noise alone.
-
-    Noise alone is at most 20 dB below the speech it takes the place of: fainter, losses would not see it.
-
-    Args:
-        item: [samples] float32; the sum is turned down where it would clip.
-        rng: source of colour and level.
-    """
-    spectrum = np.fft.rfft(rng.standard_normal(len(item)))
-    # Flat up to 100 Hz or so, then falling by up to 6 dB an octave.
-    spectrum /= (0.01 + np.linspace(0.0, 1.0, len(spectrum))) ** rng.uniform(0.0, 1.0)
-    noise = np.fft.irfft(spectrum, len(item))
-    noise *= np.sqrt(np.mean(np.square(item))) / max(np.sqrt(np.mean(np.square(noise))), 1e-12)
-    alone = rng.random() < 0.25
-    down = 10 ** (-(rng.uniform(0.0, 20.0) if alone else rng.uniform(5.0, 45.0)) / 20)
-    mixed = noise * down + item * (not alone)
-    return (mixed * min(1.0, 0.99 / max(float(np.abs(mixed).max()), 1e-3))).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -56,13 +40,16 @@ class Corpus:
         audio: [N] int16, all pieces one after another, or several such arrays; may be memory-mapped.
         pieces: where each piece lies.
         segment: samples of each training item.
+        sample_rate: Hz.
     """
 
-    def __init__(self, audio: np.ndarray | Sequence[np.ndarray], pieces: list[Piece], segment: int):
+    def __init__(
+        self, audio: np.ndarray | Sequence[np.ndarray], pieces: list[Piece], segment: int, sample_rate: int = 16_000
+    ):
         if not pieces:
             raise ConfigError("the corpus has no audio in it")
         self.shards = [audio] if isinstance(audio, np.ndarray) else list(audio)
-        self.segment = segment
+        self.segment, self.sample_rate = segment, sample_rate
         self.offsets = np.array([piece.offset for piece in pieces])
         self.homes = np.array([piece.shard for piece in pieces])
         self.samples = np.array([piece.samples for piece in pieces])
@@ -77,13 +64,30 @@ class Corpus:
     def batch(self, config: DataConfig, seed: int, step: int) -> Tensor:
         """The global batch of a step, [batch, 1, segment] float32 in -1 to 1."""
         rng = np.random.default_rng([seed, step])
-        items = [self._draw(rng, config.gain_db) for _ in range(config.batch)]
-        if config.noise_share:
-            # Another source of numbers: the speech drawn is the same with noise and without.
-            rng = np.random.default_rng([seed, step, 2])
-            noisy = rng.random(config.batch) < config.noise_share
-            items = [add_noise(item, rng) if on else item for item, on in zip(items, noisy, strict=True)]
+        scales = self._scales(config, seed, step)
+        items = [self._draw(rng, config.gain_db, scale) for scale in scales]
+        speech, rate = list(items), self.sample_rate
+        changes: tuple[tuple[int, float, Change], ...] = (
+            (4, config.second_voice_share, lambda x, rng: augment.add_voice(x, speech[rng.integers(len(speech))], rng)),
+            (5, config.room_share, lambda x, rng: augment.add_room(x, rng, rate)),
+            (2, config.noise_share, augment.add_noise),
+            (6, config.colour_share, lambda x, rng: augment.colour(x, rng, rate)),
+            (7, config.overdrive_share, augment.overdrive),
+        )
+        for number, share, change in changes:
+            if share:
+                # A source of numbers of its own: the speech drawn is the same with a change and without.
+                rng = np.random.default_rng([seed, step, number])
+                chosen = rng.random(config.batch) < share
+                items = [change(item, rng) if on else item for item, on in zip(items, chosen, strict=True)]
         return torch.from_numpy(np.stack(items))[:, None]
+
+    @staticmethod
+    def _scales(config: DataConfig, seed: int, step: int) -> list[float]:
+        """Factors on the frequencies of each item's voice, 1 for those that stay as they are."""
+        rng = np.random.default_rng([seed, step, 3])
+        chosen = rng.random(config.batch) < config.voice_share
+        return [augment.draw_scale(rng) if on else 1.0 for on in chosen]
 
     @staticmethod
     def levels(config: DataConfig, seed: int, step: int) -> Tensor:
@@ -93,20 +97,23 @@ class Corpus:
         decibels = -config.quiet_db * rng.random(config.batch) * quiet
         return torch.from_numpy(10 ** (decibels / 20)).float()[:, None, None]
 
-    def _draw(self, rng: np.random.Generator, gain_db: float) -> np.ndarray:
-        item = np.zeros(self.segment, dtype=np.float32)
+    def _draw(self, rng: np.random.Generator, gain_db: float, scale: float) -> np.ndarray:
+        segment = math.ceil(self.segment * scale)
+        item = np.zeros(segment, dtype=np.float32)
         for _ in range(20):
             index = min(int(np.searchsorted(self.cumulative, rng.random())), len(self.samples) - 1)
             samples, offset = int(self.samples[index]), int(self.offsets[index])
-            start = int(rng.integers(0, max(samples - self.segment, 0) + 1))
-            length = min(samples, self.segment)
+            start = int(rng.integers(0, max(samples - segment, 0) + 1))
+            length = min(samples, segment)
             shard = self.shards[self.homes[index]]
             clip = shard[offset + start : offset + start + length].astype(np.float32) / 32768
             if np.sqrt(np.mean(np.square(clip))) < _QUIET:
                 continue
-            at = int(rng.integers(0, self.segment - length + 1))
+            at = int(rng.integers(0, segment - length + 1))
             item[at : at + length] = clip
             break
+        if scale != 1:
+            item = augment.change_voice(item, scale, self.segment)
         gain = 10 ** (rng.uniform(-gain_db, gain_db) / 20)
         peak = float(np.abs(item).max())
         return item * np.float32(min(gain, 0.99 / max(peak, 1e-3)))
@@ -130,9 +137,9 @@ def open_corpus(config: DataConfig, sample_rate: int, split: str = "train") -> C
     path = Path(config.corpus)
     segment = round(config.segment * sample_rate)
     if (path / MANIFEST).is_file():
-        return Corpus(*_read_packed(path, sample_rate, split), segment)
+        return Corpus(*_read_packed(path, sample_rate, split), segment, sample_rate)
     if path.exists():
-        return Corpus(*_read_files(path, sample_rate), segment)
+        return Corpus(*_read_files(path, sample_rate), segment, sample_rate)
     raise ConfigError(
         f"no corpus at {path}; recipes/librispeech/prepare.py and recipes/debian-speech/prepare.py make one"
     )
