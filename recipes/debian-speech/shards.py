@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 from gritcodec.train.packing import AUDIO, MANIFEST, write_text
@@ -14,7 +13,7 @@ INDEX = "parts.json"
 
 
 def write_shards(corpus: Path, folder: Path) -> int:
-    """Split audio.int16 into parts that `cat` puts together again, beside a copy of the manifest.
+    """Split audio.int16 into parts that `cat` puts together again, beside the manifest.
 
     Args:
         corpus: folder of a complete corpus.
@@ -35,6 +34,9 @@ def write_shards(corpus: Path, folder: Path) -> int:
             partial.write_bytes(block)
             partial.replace(folder / name)
             parts.append({"file": name, "bytes": len(block), "sha256": hashlib.sha256(block).hexdigest()})
-    shutil.copyfile(corpus / MANIFEST, folder / MANIFEST)
+    # What other files than audio.int16 hold, as synthesize.py adds it, stays behind.
+    lines = (corpus / MANIFEST).read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if json.loads(line).get("audio", AUDIO) == AUDIO]
+    write_text(folder / MANIFEST, "".join(f"{line}\n" for line in kept))
     write_text(folder / INDEX, json.dumps({"parts": parts}, indent=1) + "\n")
     return len(parts)

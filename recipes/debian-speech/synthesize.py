@@ -109,7 +109,7 @@ def spoken(texts: list[str], seed: int) -> Iterator[npt.NDArray[np.int16]]:
         parts = [chunk.audio_int16_array for chunk in voice.synthesize(text, manner)]
         if not parts:
             continue
-        waveform = np.concatenate(parts).astype(np.float32)[None] / 32768
+        waveform: npt.NDArray[np.float32] = np.concatenate(parts).astype(np.float32)[None] / np.float32(32768)
         try:
             yield process(waveform, voice.config.sample_rate, RATE, checks, level)
         except RefusedError:
