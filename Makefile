@@ -25,6 +25,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy recipes/vq-comparison
 	$(BIN)/mypy recipes/librispeech
 	$(BIN)/mypy recipes/evaluation-sounds
+	$(BIN)/mypy recipes/evaluation-words
 
 # The figures of README and of the model card; SET is a folder of clips.
 evaluate: $(VENV)/.installed-dev
