@@ -63,6 +63,23 @@ def test_noise_and_music_are_cut_out_of_the_package(content, tmp_path):
     assert rate == 16000 and samples.shape == (32000,) and np.abs(samples).max() > 0.01
 
 
+def test_the_package_is_fetched_for_a_relative_folder_too(content, tmp_path, monkeypatch):
+    recipe = script("recipes/evaluation-sounds/prepare.py")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    unpacked = f"unpacked/{recipe._AUDIO}"
+    for name, does in (
+        ("apt-get", f"touch {recipe.PACKAGE}_1_all.deb"),
+        ("dpkg-deb", f'test -f "$2" && mkdir -p {unpacked} && cp -r {content}/* {unpacked}'),
+    ):
+        (tools / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools), prepend=":")
+    monkeypatch.chdir(tmp_path)
+    assert recipe.main(["--out", "data/sounds"]) == 0
+    assert (tmp_path / "data" / "sounds" / "noise" / "tavern.flac").is_file()
+
+
 def test_the_recipe_says_what_is_wrong_in_a_line(content, tmp_path, capsys):
     recipe = script("recipes/evaluation-sounds/prepare.py")
     (content / "sounds" / "tavern.ogg").unlink()

@@ -55,7 +55,7 @@ def _run(*command: str, cwd: Path) -> None:
 def fetch(work: Path) -> Path:
     """Download the package into `work`; apt-get download needs no root and installs nothing."""
     _run("apt-get", "--quiet", "download", PACKAGE, cwd=work)
-    return next(work.glob(f"{PACKAGE}_*.deb"))
+    return next(work.glob(f"{PACKAGE}_*.deb")).resolve()
 
 
 def cut(source: Path, target: Path, start: float, seconds: float) -> None:
