@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_evaluate_speed import script
 
 from gritcodec.evaluate import sets
 from gritcodec.evaluate.recogniser import word_count
@@ -22,13 +23,11 @@ def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[s
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, **environment})
 
 
-def test_every_sentence_is_said_by_two_voices_and_every_voice_says_as_much(monkeypatch):
-    monkeypatch.syspath_prepend(str(RECIPE.parent))
-    from prepare import VOICES, clips
-
-    made = clips(SENTENCES)
+def test_every_sentence_is_said_by_two_voices_and_every_voice_says_as_much():
+    recipe = script("recipes/evaluation-words/prepare.py")
+    made = recipe.clips(SENTENCES)
     assert len(SENTENCES) == len(set(SENTENCES)) == len(made) == 96
-    assert {sum(voice == each for voice, _ in made) for each in VOICES} == {24}
+    assert {sum(voice == each for voice, _ in made) for each in recipe.VOICES} == {24}
     for sentence in SENTENCES:
         voices = [voice for voice, text in made if sentence in text]
         assert len(set(voices)) == len(voices) == 2

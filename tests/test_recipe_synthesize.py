@@ -1,6 +1,7 @@
 """recipes/debian-speech/synthesize.py: English sentences by a synthesizer, added to a corpus."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,9 +28,9 @@ SENTENCES = [
 ]
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(RECIPE / "synthesize.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **environment})
 
 
 @pytest.fixture
@@ -95,3 +96,13 @@ def test_what_is_wrong_is_one_line(corpus, tmp_path):
         assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
     assert run(folder, "--minutes", 0).returncode == 2
     assert (folder / "manifest.jsonl").read_text() == before
+
+
+def test_a_synthesizer_that_is_not_installed_is_one_line(corpus, tmp_path):
+    folder, text, cache = corpus
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "piper.py").write_text("raise ImportError('No module named piper')\n")
+    done = run(folder, "--text", text, "--cache", cache, PYTHONPATH=str(tmp_path / "hidden"))
+    assert done.returncode == 1 and "pip install piper-tts" in done.stderr
+    assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+    assert not list(folder.glob("audio-english*"))

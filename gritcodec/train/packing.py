@@ -13,10 +13,11 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,26 @@ def exit_code(name: str, work: Callable[[], None]) -> int:
         print(f"{name}: interrupted; run it again to go on", file=sys.stderr)
         return 130
     return 0
+
+
+def run_program(command: Sequence[str], missing: str, cwd: Path | None = None, shown: str = "") -> None:
+    """Run a program that a recipe needs.
+
+    Args:
+        command: its name and arguments.
+        missing: what to do when it is not on this machine.
+        cwd: where it runs.
+        shown: names the command in the error, where all of it would be too long.
+
+    Raises:
+        RecipeError: there is no such program, or it fails.
+    """
+    if shutil.which(command[0]) is None:
+        raise RecipeError(f"{command[0]} is not on this machine: {missing}")
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["no reason given"]
+        raise RecipeError(f"{shown or ' '.join(command)}: {said[-1]}")
 
 
 def fingerprint(*parts: Any) -> str:

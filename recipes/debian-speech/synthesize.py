@@ -100,9 +100,10 @@ def load_voice() -> Any:
 
 def spoken(texts: list[str], seed: int) -> Iterator[npt.NDArray[np.int16]]:
     """Yield sentence after sentence as a clip of the corpus, int16 [samples] at 16 kHz."""
+    voice, draw = load_voice(), random.Random(f"{seed}/manner")  # says what is missing, so before the import
+
     from piper import SynthesisConfig
 
-    voice, draw = load_voice(), random.Random(f"{seed}/manner")
     checks, level = Checks(), Level()
     for text in texts:
         manner = SynthesisConfig(length_scale=draw.uniform(*_TEMPO), noise_scale=draw.uniform(*_LIVELINESS))

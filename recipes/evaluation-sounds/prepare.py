@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -20,7 +18,7 @@ import soundfile
 
 from gritcodec import audio
 from gritcodec.resampling import resample
-from gritcodec.train.packing import RecipeError, exit_code
+from gritcodec.train.packing import RecipeError, exit_code, run_program
 
 PACKAGE = "unknown-horizons"
 RATE = 16000
@@ -44,12 +42,7 @@ LICENCE = "CC-BY-SA-3.0, Unknown Horizons Team"
 
 
 def _run(*command: str, cwd: Path) -> None:
-    if shutil.which(command[0]) is None:
-        raise RecipeError(f"{command[0]} is not on this machine: the recipe needs Debian or a system derived from it")
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, errors="replace")
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or ["no reason given"]
-        raise RecipeError(f"{' '.join(command)}: {said[-1]}")
+    run_program(command, "the recipe needs Debian or a system derived from it", cwd)
 
 
 def fetch(work: Path) -> Path:

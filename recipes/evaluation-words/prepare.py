@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from gritcodec.train.packing import RecipeError, exit_code
+from gritcodec.train.packing import RecipeError, exit_code, run_program
 
 PROGRAM = "flite"
 VOICES = ("awb", "kal16", "rms", "slt")
@@ -36,25 +34,21 @@ def clips(lines: list[str]) -> list[tuple[str, str]]:
     ]
 
 
-def speak(program: str, voice: str, text: str, target: Path) -> None:
+def speak(voice: str, text: str, target: Path) -> None:
     """Write a text, spoken, as a wav file of mono samples at 16 kHz.
 
     Raises:
-        RecipeError: the program has no such voice, or fails.
+        RecipeError: there is no such program, it has no such voice, or fails.
     """
-    done = subprocess.run(
-        [program, "-voice", voice, "-t", text, "-o", str(target)], capture_output=True, text=True, errors="replace"
-    )
-    if done.returncode or not target.is_file():
-        said = done.stderr.strip().splitlines() or ["no reason given"]
-        raise RecipeError(f"{PROGRAM} -voice {voice}: {said[-1]}")
+    shown = f"{PROGRAM} -voice {voice}"
+    command = (PROGRAM, "-voice", voice, "-t", text, "-o", str(target))
+    run_program(command, f"apt-get install {PROGRAM}", shown=shown)
+    if not target.is_file():
+        raise RecipeError(f"{shown}: nothing was written")
 
 
 def prepare(out: Path, text: Path) -> None:
     """Do everything; `out` appears whole or not at all."""
-    program = shutil.which(PROGRAM)
-    if program is None:
-        raise RecipeError(f"{PROGRAM} is not on this machine: apt-get install {PROGRAM}")
     if out.exists():
         raise RecipeError(f"{out} exists already: remove it to make it again")
     lines = [line.strip() for line in text.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -68,7 +62,7 @@ def prepare(out: Path, text: Path) -> None:
         for number, (voice, said) in enumerate(clips(lines)):
             # The bench takes the name up to the first digit for the voice.
             file = f"{voice.rstrip('0123456789')}-{number:03d}.wav"
-            speak(program, voice, said, folder / file)
+            speak(voice, said, folder / file)
             rows.append({"file": file, "source": voice, "language": "en", "text": said, "licence": LICENCE})
         (folder / "manifest.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
         folder.rename(out)
