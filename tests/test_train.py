@@ -177,6 +177,18 @@ def test_batches_are_a_function_of_seed_and_step():
     assert float(corpus.batch(config, 0, 7).abs().max()) <= 1.0
 
 
+def test_items_are_what_they_are_in_the_whole_batch_whoever_asks_for_them(monkeypatch):
+    shares = {f"{name}_share": 0.5 for name in ("noise", "voice", "room", "colour", "overdrive", "second_voice")}
+    config = DataConfig(corpus=str(CLIPS), batch=12, **shares)
+    corpus = open_corpus(config, 16000)
+    whole = corpus.batch(config, 0, 7)
+    made = []
+    item = corpus._item
+    monkeypatch.setattr(corpus, "_item", lambda config, key: made.append(key) or item(config, key))
+    assert torch.equal(corpus.batch(config, 0, 7, range(4, 9)), whole[4:9])
+    assert len(made) == 5, "a rank makes its own items alone"
+
+
 def test_quiet_items_are_turned_down_and_the_others_left_alone():
     config = DataConfig(corpus=str(CLIPS), batch=200, quiet_share=0.25, quiet_db=60.0)
     corpus = open_corpus(config, 16000)

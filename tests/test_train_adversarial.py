@@ -71,8 +71,27 @@ def test_an_adversarial_run_trains_both_sides(tmp_path):
     assert all(p.grad is None for p in trainer.adversary.network.parameters())
 
 
+def test_each_step_draws_some_of_the_discriminators_and_trains_those_alone(tmp_path):
+    adversarial = {"start": 0, "windows": [256, 64], "periods": [3], "channels": 4, "draws": 1}
+    trainer = Trainer(parse(settings(tmp_path, adversarial=adversarial, validate_every=0)))
+    assert trainer.adversary is not None
+    members = trainer.adversary.network.members
+    drawn = [trainer.adversary.draw(trainer.config.seed, step) for step in range(40)]
+    assert all(len(chosen) == 1 for chosen in drawn) and {0, 1, 2} == {chosen[0] for chosen in drawn}
+    assert drawn == [trainer.adversary.draw(trainer.config.seed, step) for step in range(40)]
+    before = [[p.detach().clone() for p in member.parameters()] for member in members]
+    trainer.train_step()
+    changed = [
+        any(not torch.equal(a, b) for a, b in zip(old, member.parameters(), strict=True))
+        for old, member in zip(before, members, strict=True)
+    ]
+    assert [index for index, moved in enumerate(changed) if moved] == drawn[0]
+
+
 def test_wrong_adversarial_settings_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="at least 1"):
         parse(settings(tmp_path, adversarial={"every": 0}))
     with pytest.raises(ConfigError, match="name a discriminator"):
         parse(settings(tmp_path, adversarial={"windows": []}))
+    with pytest.raises(ConfigError, match="at least 0"):
+        parse(settings(tmp_path, adversarial={"draws": -1}))

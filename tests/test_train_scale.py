@@ -69,7 +69,7 @@ def test_two_processes_follow_the_curve_of_one(tmp_path, adversarial):
         "validate_every": 0,
         # auraloss's spectral convergence is a ratio over the batch: a mean over ranks is another number
         "loss": {"stft": 0.0, "balance": adversarial},
-        "adversarial": {"start": 4, "windows": [256], "channels": 4} if adversarial else {},
+        "adversarial": {"start": 4, "windows": [256, 64], "draws": 1, "channels": 4} if adversarial else {},
     }
     (tmp_path / "launched.py").write_text(LAUNCHED)
     with socket.socket() as free:
@@ -103,7 +103,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
         "checkpoint_every": 3,
         "validate_every": 0,
         "loss": {"balance": True},
-        "adversarial": {"start": 8, "windows": [256], "periods": [3], "channels": 4, "every": 2},
+        "adversarial": {"start": 8, "windows": [256], "periods": [3], "channels": 4, "every": 2, "draws": 1},
     }
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for name in ("whole", "killed"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -28,10 +30,17 @@ class Adversary:
         )
         self.model, self.optimizer = accelerator.prepare(self.network, optimizer)
 
-    def train_step(self, real: Tensor, fake: Tensor, rate: float) -> dict[str, Tensor]:
+    def draw(self, seed: int, step: int) -> list[int]:
+        """Indices of the discriminators that take part in a step, the same on every rank."""
+        count = len(self.network.members)
+        wanted = min(self.config.draws or count, count)
+        return sorted(random.Random(f"discriminators/{seed}/{step}").sample(range(count), wanted))
+
+    def train_step(self, chosen: list[int], real: Tensor, fake: Tensor, rate: float) -> dict[str, Tensor]:
         """One step of the discriminators.
 
         Args:
+            chosen: indices of those that take part, see `draw`.
             real, fake: [B, T] waveforms; no gradient goes back through them.
             rate: share of the peak learning rate.
         """
@@ -40,7 +49,7 @@ class Adversary:
         count = real.shape[0]
         with self.accelerator.autocast():
             # Both in one pass: under DistributedDataParallel a model may be called once for each backward.
-            outputs = self.model(torch.cat([real, fake.detach()]))
+            outputs = self.model(torch.cat([real, fake.detach()]), chosen)
             loss = discriminator_loss(*_split(outputs, count))
         self.accelerator.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
@@ -48,14 +57,14 @@ class Adversary:
         self.optimizer.zero_grad(set_to_none=True)
         return {"discriminator": loss.detach()}
 
-    def losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """The codec's adversarial and feature losses, weighted, of [B, T] waveforms."""
+    def losses(self, chosen: list[int], real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """The codec's adversarial and feature losses, weighted, of [B, T] waveforms, as the chosen ones hear them."""
         self.network.requires_grad_(False)
         try:
             with self.accelerator.autocast():
                 with torch.no_grad():
-                    wanted = self.network(real)
-                adversarial, feature = generator_losses(wanted, self.network(fake))
+                    wanted = self.network(real, chosen)
+                adversarial, feature = generator_losses(wanted, self.network(fake, chosen))
         finally:
             self.network.requires_grad_(True)
         return {"adversarial": self.config.weight * adversarial, "feature": self.config.feature * feature}

@@ -87,6 +87,8 @@ class AdversarialConfig:
         feature: weight of feature matching.
         windows: of the complex STFT discriminators, samples.
         periods: of the waveform discriminators, samples; none by default.
+        draws: discriminators that take part in a step, drawn afresh at each; 0 for all. Over many steps each is heeded
+            and trained as often as the others, at a fraction of the cost.
         channels: of each discriminator.
         rate: learning rate of the discriminators; it decays with that of the codec.
     """
@@ -97,14 +99,15 @@ class AdversarialConfig:
     feature: float = 2.0
     windows: tuple[int, ...] = (1024, 512, 256)
     periods: tuple[int, ...] = ()
+    draws: int = 0
     channels: int = 16
     rate: float = 3e-4
 
     def __post_init__(self) -> None:
         if self.every < 1 or self.channels < 1 or not (self.windows or self.periods):
             raise ValueError("every and channels must be at least 1, and windows or periods must name a discriminator")
-        if min(self.weight, self.feature) < 0:
-            raise ValueError("adversarial weights must be at least 0")
+        if min(self.weight, self.feature, self.draws) < 0:
+            raise ValueError("adversarial weights and draws must be at least 0")
 
 
 @dataclass(frozen=True)

@@ -61,33 +61,47 @@ class Corpus:
         """All samples in the corpus."""
         return int(self.samples.sum())
 
-    def batch(self, config: DataConfig, seed: int, step: int) -> Tensor:
-        """The global batch of a step, [batch, 1, segment] float32 in -1 to 1."""
-        rng = np.random.default_rng([seed, step])
-        scales = self._scales(config, seed, step)
-        items = [self._draw(rng, config.gain_db, scale) for scale in scales]
-        speech, rate = list(items), self.sample_rate
+    def batch(self, config: DataConfig, seed: int, step: int, items: range | None = None) -> Tensor:
+        """Items of a step's global batch, [items, 1, segment] float32 in -1 to 1.
+
+        Args:
+            config: what is drawn and what happens to it.
+            seed, step: a batch is a function of these.
+            items: which of the batch's items, all by default. Each is what it is in the whole batch, and no other is
+                made for it.
+        """
+        chosen = range(config.batch) if items is None else items
+        return torch.from_numpy(np.stack([self._item(config, (seed, step, item)) for item in chosen]))[:, None]
+
+    def _item(self, config: DataConfig, key: tuple[int, int, int]) -> np.ndarray:
+        """One item: a stretch of speech and what happens to it on its way, each from a source of numbers of its own.
+
+        So the speech drawn is the same with a change and without.
+        """
+        rate = self.sample_rate
+
+        def add_voice(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+            return augment.add_voice(x, self._voice(config, rng, rng), rng)
+
         changes: tuple[tuple[int, float, Change], ...] = (
-            (4, config.second_voice_share, lambda x, rng: augment.add_voice(x, speech[rng.integers(len(speech))], rng)),
-            (5, config.room_share, lambda x, rng: augment.add_room(x, rng, rate)),
-            (2, config.noise_share, augment.add_noise),
-            (6, config.colour_share, lambda x, rng: augment.colour(x, rng, rate)),
-            (7, config.overdrive_share, augment.overdrive),
+            (2, config.second_voice_share, add_voice),
+            (3, config.room_share, lambda x, rng: augment.add_room(x, rng, rate)),
+            (4, config.noise_share, augment.add_noise),
+            (5, config.colour_share, lambda x, rng: augment.colour(x, rng, rate)),
+            (6, config.overdrive_share, augment.overdrive),
         )
+        item = self._voice(config, np.random.default_rng([*key, 0]), np.random.default_rng([*key, 1]))
         for number, share, change in changes:
             if share:
-                # A source of numbers of its own: the speech drawn is the same with a change and without.
-                rng = np.random.default_rng([seed, step, number])
-                chosen = rng.random(config.batch) < share
-                items = [change(item, rng) if on else item for item, on in zip(items, chosen, strict=True)]
-        return torch.from_numpy(np.stack(items))[:, None]
+                rng = np.random.default_rng([*key, number])
+                if rng.random() < share:
+                    item = change(item, rng)
+        return item
 
-    @staticmethod
-    def _scales(config: DataConfig, seed: int, step: int) -> list[float]:
-        """Factors on the frequencies of each item's voice, 1 for those that stay as they are."""
-        rng = np.random.default_rng([seed, step, 3])
-        chosen = rng.random(config.batch) < config.voice_share
-        return [augment.draw_scale(rng) if on else 1.0 for on in chosen]
+    def _voice(self, config: DataConfig, rng: np.random.Generator, scales: np.random.Generator) -> np.ndarray:
+        """A stretch of speech, at times played faster or slower."""
+        scale = augment.draw_scale(scales) if scales.random() < config.voice_share else 1.0
+        return self._draw(rng, config.gain_db, scale)
 
     @staticmethod
     def levels(config: DataConfig, seed: int, step: int) -> Tensor:

@@ -7,6 +7,7 @@ arXiv 2210.13438 (complex STFT); Kong et al., "HiFi-GAN", arXiv 2010.05646 (peri
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -80,7 +81,12 @@ class PeriodDiscriminator(nn.Module):
 
 
 class Discriminators(nn.Module):
-    """All of a configuration's discriminators, [B, T] -> a list of layer outputs for each."""
+    """A configuration's discriminators, [B, T] -> a list of layer outputs for each that is asked.
+
+    Args of the call:
+        waveform: [B, T].
+        chosen: which of the discriminators to ask, by index; None asks all.
+    """
 
     def __init__(self, config: AdversarialConfig):
         super().__init__()
@@ -91,8 +97,9 @@ class Discriminators(nn.Module):
             ]
         )
 
-    def forward(self, waveform: Tensor) -> list[list[Tensor]]:
-        return [member(waveform) for member in self.members]
+    def forward(self, waveform: Tensor, chosen: Sequence[int] | None = None) -> list[list[Tensor]]:
+        indices = range(len(self.members)) if chosen is None else chosen
+        return [self.members[index](waveform) for index in indices]
 
 
 def discriminator_loss(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:

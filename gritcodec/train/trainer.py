@@ -185,13 +185,13 @@ class Trainer:
             dist.broadcast(over, 0)  # all ranks stop at the same step
         return bool(over)
 
-    def _local(self, batch: Tensor) -> Tensor:
-        """This rank's share of a global batch."""
-        ranks, rank = self.accelerator.num_processes, self.accelerator.process_index
-        if batch.shape[0] % (ranks * self.config.accumulate):
-            raise TrainingError(f"data.batch {batch.shape[0]} cannot be shared by {ranks} processes")
-        share = batch.shape[0] // ranks
-        return batch[rank * share : (rank + 1) * share]
+    def _local(self) -> range:
+        """This rank's items of a global batch."""
+        ranks, rank, batch = self.accelerator.num_processes, self.accelerator.process_index, self.config.data.batch
+        if batch % (ranks * self.config.accumulate):
+            raise TrainingError(f"data.batch {batch} cannot be shared by {ranks} processes")
+        share = batch // ranks
+        return range(rank * share, (rank + 1) * share)
 
     def train_step(self) -> dict[str, Tensor]:
         """One optimizer step; returns its losses and measurements."""
@@ -224,7 +224,8 @@ class Trainer:
         if self.adversary and self._adversarial(self.step) and self.step % config.adversarial.every == 0:
             target = waveforms[:, 0, : waveforms.shape[-1] - self.network.delay]
             share = learning_rate(config.optimizer, self.step, config.steps)
-            values |= self.adversary.train_step(target, torch.cat(heard)[:, 0], share)
+            chosen = self.adversary.draw(config.seed, self.step)
+            values |= self.adversary.train_step(chosen, target, torch.cat(heard)[:, 0], share)
         self._update_average()
         return {**values, "gradient": norm}
 
@@ -240,9 +241,10 @@ class Trainer:
 
     def _load(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """This rank's share of a step's data, on the CPU."""
-        data, seed = self.config.data, self.config.seed
-        whole = (self.corpus.batch(data, seed, step), self.corpus.levels(data, seed, step))
-        return self._local(whole[0]), self._local(whole[1]), self._local(self._draw_stages(data.batch, step))
+        data, seed, mine = self.config.data, self.config.seed, self._local()
+        share = slice(mine.start, mine.stop)
+        waveforms = self.corpus.batch(data, seed, step, mine)
+        return waveforms, self.corpus.levels(data, seed, step)[share], self._draw_stages(data.batch, step)[share]
 
     def _adversarial(self, step: int) -> bool:
         return self.config.adversarial.start is not None and step >= self.config.adversarial.start
@@ -258,7 +260,8 @@ class Trainer:
         output = output[..., delay:].float() / levels
         losses = self.loss(output, target, draw)
         if self.adversary and self._adversarial(self.step):
-            losses |= self.adversary.losses(target[:, 0], output[:, 0])
+            chosen = self.adversary.draw(self.config.seed, self.step)
+            losses |= self.adversary.losses(chosen, target[:, 0], output[:, 0])
         return output, {**losses, **quantized.losses}, quantized.metrics
 
     def _total(self, output: Tensor, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -354,7 +357,7 @@ class Trainer:
         """Audio, spectrograms and each loss's share of the gradient at the decoder's output."""
         if not self.report:
             return
-        waveforms = self.corpus.batch(self.config.data, self.config.seed + 2, 0)[:2].to(self.device)
+        waveforms = self.corpus.batch(self.config.data, self.config.seed + 2, 0, range(2)).to(self.device)
         rate, delay = self.config.network.sample_rate, self.network.delay
         self.network.eval()  # listening must not move running statistics
         with torch.no_grad():
