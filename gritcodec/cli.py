@@ -4,6 +4,7 @@ Heavy modules are imported inside the verbs, so that `--help` answers at once. R
 to stderr; an error is one line on stderr. `console.EXIT_CODES` lists what the command ends with.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from gritcodec.codec import Codec
 
 _PIPE = Path("-")
+_SPINS = "1000"  # with 10,000 a busy machine is as slow as with the default of 300,000
 
 app = typer.Typer(
     help="A neural speech codec: audio to a few kilobits per second, and back.",
@@ -359,6 +361,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code, see `console.EXIT_CODES`.
     """
     console.open_standard_streams()
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # torch's threads wait for each other by spinning, some milliseconds at a time: where another program wants the
+        # same cores, each waits for one that does not run. OpenMP reads this when torch is imported.
+        os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         # So that `finally` removes temporary files when the process is asked to end.
         signal.signal(number, lambda received, _: sys.exit(128 + received))
