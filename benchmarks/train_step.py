@@ -54,12 +54,10 @@ def one_step(trainer: Trainer, clock: Clock) -> None:
     delay = trainer.network.delay
     output, target = output[..., delay:].float() / levels, waveforms[..., : waveforms.shape[-1] - delay]
 
-    chosen = trainer.adversary.draw(trainer.config.seed, trainer.step) if trainer.adversary else []
-
     def losses() -> torch.Tensor:
         found = trainer.loss(output, target, random.Random(draw.random()))
         if trainer.adversary:
-            found |= trainer.adversary.losses(chosen, target[:, 0], output[:, 0])
+            found |= trainer.adversary.losses(trainer.step, target[:, 0], output[:, 0])
         return torch.stack([*found.values(), *quantized.losses.values()]).sum()
 
     total = clock("losses", losses)
@@ -73,7 +71,7 @@ def one_step(trainer: Trainer, clock: Clock) -> None:
 
     clock("optimizer", update)
     if adversary := trainer.adversary:
-        clock("discriminators", lambda: adversary.train_step(chosen, target[:, 0], output[:, 0].detach(), 1.0))
+        clock("discriminators", lambda: adversary.train_step(trainer.step, target[:, 0], output[:, 0].detach(), 1.0))
     trainer.step += 1
 
 

@@ -76,9 +76,9 @@ def test_each_step_draws_some_of_the_discriminators_and_trains_those_alone(tmp_p
     trainer = Trainer(parse(settings(tmp_path, adversarial=adversarial, validate_every=0)))
     assert trainer.adversary is not None
     members = trainer.adversary.network.members
-    drawn = [trainer.adversary.draw(trainer.config.seed, step) for step in range(40)]
+    drawn = [trainer.adversary.draw(step) for step in range(40)]
     assert all(len(chosen) == 1 for chosen in drawn) and {0, 1, 2} == {chosen[0] for chosen in drawn}
-    assert drawn == [trainer.adversary.draw(trainer.config.seed, step) for step in range(40)]
+    assert drawn == [trainer.adversary.draw(step) for step in range(40)]
     before = [[p.detach().clone() for p in member.parameters()] for member in members]
     trainer.train_step()
     changed = [

@@ -19,28 +19,29 @@ class Adversary:
 
     Args:
         config: of the adversarial stage.
+        seed: of what is drawn.
         accelerator: of the run.
     """
 
-    def __init__(self, config: AdversarialConfig, accelerator: Accelerator):
-        self.config, self.accelerator = config, accelerator
+    def __init__(self, config: AdversarialConfig, seed: int, accelerator: Accelerator):
+        self.config, self.seed, self.accelerator = config, seed, accelerator
         self.network = Discriminators(config).to(accelerator.device)
         optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.rate, betas=(0.8, 0.99), weight_decay=0.0, fused=True
         )
         self.model, self.optimizer = accelerator.prepare(self.network, optimizer)
 
-    def draw(self, seed: int, step: int) -> list[int]:
+    def draw(self, step: int) -> list[int]:
         """Indices of the discriminators that take part in a step, the same on every rank."""
         count = len(self.network.members)
         wanted = min(self.config.draws or count, count)
-        return sorted(random.Random(f"discriminators/{seed}/{step}").sample(range(count), wanted))
+        return sorted(random.Random(f"discriminators/{self.seed}/{step}").sample(range(count), wanted))
 
-    def train_step(self, chosen: list[int], real: Tensor, fake: Tensor, rate: float) -> dict[str, Tensor]:
+    def train_step(self, step: int, real: Tensor, fake: Tensor, rate: float) -> dict[str, Tensor]:
         """One step of the discriminators.
 
         Args:
-            chosen: indices of those that take part, see `draw`.
+            step: of the run; it says which of them take part.
             real, fake: [B, T] waveforms; no gradient goes back through them.
             rate: share of the peak learning rate.
         """
@@ -49,7 +50,7 @@ class Adversary:
         count = real.shape[0]
         with self.accelerator.autocast():
             # Both in one pass: under DistributedDataParallel a model may be called once for each backward.
-            outputs = self.model(torch.cat([real, fake.detach()]), chosen)
+            outputs = self.model(torch.cat([real, fake.detach()]), self.draw(step))
             loss = discriminator_loss(*_split(outputs, count))
         self.accelerator.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
@@ -57,8 +58,9 @@ class Adversary:
         self.optimizer.zero_grad(set_to_none=True)
         return {"discriminator": loss.detach()}
 
-    def losses(self, chosen: list[int], real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """The codec's adversarial and feature losses, weighted, of [B, T] waveforms, as the chosen ones hear them."""
+    def losses(self, step: int, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """The codec's adversarial and feature losses, weighted, of [B, T] waveforms, as those drawn for a step hear them."""
+        chosen = self.draw(step)
         self.network.requires_grad_(False)
         try:
             with self.accelerator.autocast():

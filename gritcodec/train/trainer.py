@@ -99,7 +99,7 @@ class Trainer:
         self.state = State({"network": self.network}, {"optimizer": optimizer}, average)
         self.adversary: Adversary | None = None
         if config.adversarial.start is not None:
-            self.adversary = Adversary(config.adversarial, self.accelerator)
+            self.adversary = Adversary(config.adversarial, config.seed, self.accelerator)
             self.state.modules["discriminators"] = self.adversary.network
             self.state.optimizers["discriminators-optimizer"] = self.adversary.optimizer.optimizer
         self.balancer: Balancer | None = None
@@ -224,8 +224,7 @@ class Trainer:
         if self.adversary and self._adversarial(self.step) and self.step % config.adversarial.every == 0:
             target = waveforms[:, 0, : waveforms.shape[-1] - self.network.delay]
             share = learning_rate(config.optimizer, self.step, config.steps)
-            chosen = self.adversary.draw(config.seed, self.step)
-            values |= self.adversary.train_step(chosen, target, torch.cat(heard)[:, 0], share)
+            values |= self.adversary.train_step(self.step, target, torch.cat(heard)[:, 0], share)
         self._update_average()
         return {**values, "gradient": norm}
 
@@ -260,8 +259,7 @@ class Trainer:
         output = output[..., delay:].float() / levels
         losses = self.loss(output, target, draw)
         if self.adversary and self._adversarial(self.step):
-            chosen = self.adversary.draw(self.config.seed, self.step)
-            losses |= self.adversary.losses(chosen, target[:, 0], output[:, 0])
+            losses |= self.adversary.losses(self.step, target[:, 0], output[:, 0])
         return output, {**losses, **quantized.losses}, quantized.metrics
 
     def _total(self, output: Tensor, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
