@@ -59,7 +59,7 @@ class Adversary:
         return {"discriminator": loss.detach()}
 
     def losses(self, step: int, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """The codec's adversarial and feature losses, weighted, of [B, T] waveforms, as those drawn for a step hear them."""
+        """The codec's adversarial and feature losses, weighted, of [B, T] waveforms, as those drawn for a step hear."""
         chosen = self.draw(step)
         self.network.requires_grad_(False)
         try:
