@@ -31,6 +31,12 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "disturbance 0.5, envelope 0.3": {"disturbance": 0.5, "envelope": 0.3},
     "disturbance 0.15, envelope 0.1, phase 0": {"disturbance": 0.15, "envelope": 0.1, "phase": 0.0},
     "disturbance 0.15, envelope 0.1, phase 0.7": {"disturbance": 0.15, "envelope": 0.1, "phase": 0.7},
+    "disturbance 0.15, envelope 0.1, phase 0.7, phase derivatives 5": {
+        "disturbance": 0.15,
+        "envelope": 0.1,
+        "phase": 0.7,
+        "phase_derivatives": 5.0,
+    },
 }
 
 

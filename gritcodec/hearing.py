@@ -19,6 +19,7 @@ _ACTIVE_DBFS = -26.0  # active level of the corpora's speech (gritcodec.train.pa
 _ZWICKER = 0.23  # power of the loudness law above 4 Bark
 _BANDS = 49
 _LOG_FLOOR = 1e-6  # power of a band about 60 dB below speech
+_NOTHING = 1e-5  # product of two bins of an STFT of 512 samples that hold a tone at -95 dBFS or so
 _FLOOR = 3e-3  # power of a band about 45 dB below speech; with less, gradients are those of pauses
 
 
@@ -87,6 +88,50 @@ class CompressedComplexDistance(nn.Module):
         got, got_complex = self.compress(output)
         phase = (got_complex - wanted_complex).square().sum(-1).mean()
         return self.phase_share * phase + (1 - self.phase_share) * (got - wanted).square().mean()
+
+
+class PhaseDerivativeDistance(nn.Module):
+    """Difference of phases' changes in time and frequency, of [B, T] waveforms; 0 to 2, faint bins weighing less.
+
+    Instantaneous frequency and group delay: what an ear hears of harmonics whose absolute phase cannot be known.
+    Directions of products of neighbouring bins are compared, which need no unwrapping, and say nothing of magnitudes,
+    so that nothing is gained by too little sound. Ai and Ling, "APNet", arXiv 2305.07952, compare the same two with
+    losses that undo the wrapping.
+
+    Args:
+        window, hop: samples. The shorter the hop, the less a wrong frequency turns the phase from frame to frame.
+        power: that magnitudes are raised to, of bins as they weigh.
+    """
+
+    hann: Tensor
+
+    def __init__(self, window: int = 512, hop: int = 64, power: float = 0.6):
+        super().__init__()
+        self.hop, self.power = hop, power
+        self.register_buffer("hann", torch.hann_window(window), persistent=False)
+
+    @staticmethod
+    def _products(x: Tensor) -> tuple[Tensor, Tensor]:
+        """Each bin times the conjugate of its neighbour in time, and in frequency."""
+        return x[:, 1:] * x[:, :-1].conj(), x[..., 1:] * x[..., :-1].conj()
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        with torch.no_grad():
+            wanted = self._products(spectrum(target, self.hann, self.hop))
+        got = self._products(spectrum(output, self.hann, self.hop))
+        total = output.new_zeros(())
+        for a, b in zip(got, wanted, strict=True):
+            with torch.no_grad():
+                size = b.abs()
+                # A product's magnitude is a square. Bins with nothing but rounding in them have no direction.
+                weight = size ** (self.power / 2) * (size > _NOTHING)
+                least = 0.01 * size + _NOTHING / 10
+                along = torch.view_as_real(b / size.clamp_min(_NOTHING))
+            parts = torch.view_as_real(a)
+            # The less there is in a bin of the output, the steeper its direction; without a least size, any gradient.
+            cosine = (parts * along).sum(-1) / torch.maximum((parts.square().sum(-1) + 1e-14).sqrt(), least)
+            total = total + (weight * (1 - cosine)).mean()
+        return total / 2
 
 
 class LogBarkDistance(nn.Module):

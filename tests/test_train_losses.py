@@ -7,11 +7,13 @@ import torch
 from test_train import CLIPS, settings
 
 from gritcodec import config as configuration
-from gritcodec.hearing import AudibleDisturbance, EnvelopeDistance
+from gritcodec.hearing import AudibleDisturbance, EnvelopeDistance, PhaseDerivativeDistance
 from gritcodec.train.augment import add_noise
 from gritcodec.train.config import DataConfig, LossConfig, TrainConfig
 from gritcodec.train.data import open_corpus
 from gritcodec.train.trainer import Trainer
+
+LOSSES = [AudibleDisturbance(16_000, 512), EnvelopeDistance(16_000, 400), PhaseDerivativeDistance()]
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +28,14 @@ def noise_like(speech: torch.Tensor, decibels: float) -> torch.Tensor:
     return noise * speech.std() * 10 ** (decibels / 20)
 
 
-@pytest.mark.parametrize("loss", [AudibleDisturbance(16_000, 512), EnvelopeDistance(16_000, 400)])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_more_noise_is_a_greater_distance_and_none_is_none(loss, speech):
     found = [float(loss(speech + noise_like(speech, decibels), speech)) for decibels in (-40, -25, -10, 5)]
     assert found == sorted(found) and found[0] > 0
     assert float(loss(speech, speech)) < 0.05 * found[-1]
 
 
-@pytest.mark.parametrize("loss", [AudibleDisturbance(16_000, 512), EnvelopeDistance(16_000, 400)])
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("silent", ["output", "target", "both"])
 def test_silence_has_a_gradient_that_is_a_number(loss, silent, speech):
     nothing = torch.zeros_like(speech)
@@ -58,6 +60,29 @@ def test_what_nobody_hears_is_no_disturbance():
     )
 
 
+def test_phase_derivatives_forgive_phase_and_level_and_neither_pitch_nor_smearing(speech):
+    loss = PhaseDerivativeDistance()
+    time = torch.arange(16_000) / 16_000
+
+    def harmonics(pitch, phase=0.0):
+        numbers = torch.arange(1, 21)[:, None]
+        return 0.02 * torch.sin(2 * torch.pi * pitch * numbers * time + phase).sum(0, keepdim=True)
+
+    voice = harmonics(130.0)
+    assert float(loss(voice, voice)) < 1e-4
+    assert float(loss(0.3 * voice, voice)) < 1e-4
+    apart = float(loss(harmonics(137.0), voice))
+    assert float(loss(harmonics(130.0, 1.5), voice)) < 0.05 * apart
+    # Magnitudes as they were, phases of every frame and bin at random.
+    window = torch.hann_window(512)
+    parts = torch.stft(speech, 512, 128, window=window, return_complex=True)
+    turned = parts * torch.exp(2j * torch.pi * torch.rand(parts.shape, generator=torch.Generator().manual_seed(0)))
+    smeared = torch.istft(turned, 512, 128, window=window, length=speech.shape[-1])
+    assert float(loss(smeared, speech)) > 10 * float(loss(-speech, speech))
+    # Nothing is gained by less sound.
+    assert float(loss(0.5 * smeared, speech)) >= float(loss(smeared, speech))
+
+
 def test_envelopes_forgive_level_and_not_rhythm(speech):
     loss = EnvelopeDistance(16_000, 400)
     assert float(loss(0.5 * speech, speech)) < 0.02
@@ -74,14 +99,17 @@ def test_pauses_do_not_count_as_envelopes(speech):
 
 
 def test_a_run_with_models_of_hearing_balanced(tmp_path):
-    loss = {"disturbance": 0.15, "envelope": 0.15, "phase": 0.65, "balance": True}
+    loss = {"disturbance": 0.15, "envelope": 0.15, "phase": 0.65, "phase_derivatives": 5.0, "balance": True}
     config = configuration.from_dict(TrainConfig, settings(tmp_path, loss=loss), "test")
     values = Trainer(config, cpu=True).train_step()
-    assert {"disturbance", "envelope", "norm/disturbance", "norm/envelope"} <= set(values)
+    names = {"phase_derivatives", "disturbance", "envelope"}
+    assert names | {f"norm/{name}" for name in names} <= set(values)
     assert all(torch.isfinite(value).all() for value in values.values())
 
 
-@pytest.mark.parametrize("wrong", [{"phase": 1.2}, {"disturbance": -1.0}, {"envelope": -0.1}])
+@pytest.mark.parametrize(
+    "wrong", [{"phase": 1.2}, {"phase_derivatives": -1.0}, {"disturbance": -1.0}, {"envelope": -0.1}]
+)
 def test_wrong_losses_are_refused(wrong):
     with pytest.raises(ValueError, match="loss"):
         LossConfig(**wrong)

@@ -52,6 +52,7 @@ class LossConfig:
         stft: auraloss STFT loss (spectral convergence and log magnitude).
         complex: distance of power-law compressed complex spectra, which ties down phase.
         phase: share of `complex` that compares complex values, 0 to 1; the rest compares their magnitudes.
+        phase_derivatives: difference of phases' changes in time and frequency: harmonics in step, whatever their phase.
         disturbance: audible disturbance, as in ITU-T P.862.
         envelope: 1 minus the correlation of third-octave envelopes, as in ESTOI.
         draws: resolutions of the mel and STFT losses drawn afresh at every step, of the six and three there are.
@@ -64,13 +65,15 @@ class LossConfig:
     stft: float = 0.2
     complex: float = 4.0
     phase: float = 0.3
+    phase_derivatives: float = 0.0
     disturbance: float = 0.0
     envelope: float = 0.0
     draws: int = 2
     balance: bool = False
 
     def __post_init__(self) -> None:
-        if min(self.mel, self.stft, self.complex, self.disturbance, self.envelope) < 0 or self.draws < 1:
+        weights = (self.mel, self.stft, self.complex, self.phase_derivatives, self.disturbance, self.envelope)
+        if min(weights) < 0 or self.draws < 1:
             raise ValueError("loss weights must be at least 0 and draws at least 1")
         if not 0 <= self.phase <= 1:
             raise ValueError(f"loss.phase is a share, 0 to 1, got {self.phase}")

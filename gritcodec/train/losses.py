@@ -7,7 +7,14 @@ import random
 import torch
 from torch import Tensor, nn
 
-from gritcodec.hearing import AudibleDisturbance, CompressedComplexDistance, EnvelopeDistance, at_rate, spectrum
+from gritcodec.hearing import (
+    AudibleDisturbance,
+    CompressedComplexDistance,
+    EnvelopeDistance,
+    PhaseDerivativeDistance,
+    at_rate,
+    spectrum,
+)
 from gritcodec.train.config import LossConfig
 
 # (window, mel bands), in samples at 16 kHz: short windows see onsets, long ones harmonics. Six, as in DAC (arXiv
@@ -86,6 +93,8 @@ class ReconstructionLoss(nn.Module):
             self.complex = CompressedComplexDistance(
                 at_rate(512, sample_rate), at_rate(128, sample_rate), phase_share=config.phase
             )
+        if config.phase_derivatives:
+            self.phase_derivatives = PhaseDerivativeDistance(at_rate(512, sample_rate), at_rate(64, sample_rate))
         if config.disturbance:
             self.disturbance = AudibleDisturbance(sample_rate, at_rate(512, sample_rate))
         if config.envelope:
@@ -109,6 +118,9 @@ class ReconstructionLoss(nn.Module):
             losses["stft"] = self.config.stft * total / len(chosen)
         if self.config.complex:
             losses["complex"] = self.config.complex * self.complex(flat_output, flat_target)
+        if self.config.phase_derivatives:
+            distance = self.phase_derivatives(flat_output, flat_target)
+            losses["phase_derivatives"] = self.config.phase_derivatives * distance
         if self.config.disturbance:
             losses["disturbance"] = self.config.disturbance * self.disturbance(flat_output, flat_target)
         if self.config.envelope:
