@@ -1,9 +1,9 @@
-"""WER by a recogniser that had no part in training: pocketsphinx, on the clips of recipes/evaluation-words.
+"""WER by a second recogniser, pocketsphinx, on the clips of recipes/evaluation-words.
 
 Usage: python benchmarks/second_opinion.py data/evaluation-words [--model speech-16k ...] [--bitrate 3 ...]
 
-Training may listen with Whisper (`loss.recogniser`), whose word errors the bench counts. What only Whisper hears better
-would not show here. `pip install pocketsphinx` brings its model of English. One thread; two minutes a line.
+The bench counts words by Whisper. What only Whisper hears better, or worse, does not show here. `pip install
+pocketsphinx` brings its model of English. One thread; two to four minutes a line.
 """
 
 from __future__ import annotations

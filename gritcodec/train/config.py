@@ -55,8 +55,6 @@ class LossConfig:
         phase_derivatives: difference of phases' changes in time and frequency: harmonics in step, whatever their phase.
         disturbance: audible disturbance, as in ITU-T P.862.
         envelope: 1 minus the correlation of third-octave envelopes, as in ESTOI.
-        recogniser: difference of what Whisper base's encoder makes of the sound; two items of every process are heard
-            at each step. 16 kHz alone, and needs the packages with its weights, which `.[evaluate-all]` has.
         draws: resolutions of the mel and STFT losses drawn afresh at every step, of the six and three there are.
             Over many steps this has the expectation of using them all, at a fraction of the cost.
         balance: scale each loss's gradient at the output by its running norm, so that weights are shares of the
@@ -70,13 +68,12 @@ class LossConfig:
     phase_derivatives: float = 0.0
     disturbance: float = 0.0
     envelope: float = 0.0
-    recogniser: float = 0.0
     draws: int = 2
     balance: bool = False
 
     def __post_init__(self) -> None:
-        weights = [self.mel, self.stft, self.complex, self.phase_derivatives, self.disturbance, self.envelope]
-        if min(*weights, self.recogniser) < 0 or self.draws < 1:
+        weights = (self.mel, self.stft, self.complex, self.phase_derivatives, self.disturbance, self.envelope)
+        if min(weights) < 0 or self.draws < 1:
             raise ValueError("loss weights must be at least 0 and draws at least 1")
         if not 0 <= self.phase <= 1:
             raise ValueError(f"loss.phase is a share, 0 to 1, got {self.phase}")

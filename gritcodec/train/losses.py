@@ -13,11 +13,9 @@ from gritcodec.hearing import (
     EnvelopeDistance,
     PhaseDerivativeDistance,
     at_rate,
-    mel_filters,
     spectrum,
 )
 from gritcodec.train.config import LossConfig
-from gritcodec.train.whisper import RecogniserDistance
 
 # (window, mel bands), in samples at 16 kHz: short windows see onsets, long ones harmonics. Six, as in DAC (arXiv
 # 2306.06546), from 4 ms up.
@@ -30,6 +28,21 @@ _POWER_FLOOR = 1e-4  # of auraloss, likewise: at its default 1e-8 near-empty bin
 def mel_distances(sample_rate: int) -> list[LogMelDistance]:
     """All six scales, as long in time at every sampling rate."""
     return [LogMelDistance(sample_rate, at_rate(window, sample_rate), bands) for window, bands in MEL_SCALES]
+
+
+def mel_filters(sample_rate: int, window: int, bands: int) -> Tensor:
+    """Slaney mel filters, [bands, window // 2 + 1]."""
+    try:
+        import librosa
+
+        return torch.from_numpy(librosa.filters.mel(sr=sample_rate, n_fft=window, n_mels=bands))
+    except ImportError:
+        # Lent GPU machines carry torchaudio but not librosa; both give the same filters.
+        from torchaudio.functional import melscale_fbanks
+
+        return melscale_fbanks(
+            window // 2 + 1, 0.0, sample_rate / 2, bands, sample_rate, norm="slaney", mel_scale="slaney"
+        ).T.contiguous()
 
 
 class LogMelDistance(nn.Module):
@@ -86,8 +99,6 @@ class ReconstructionLoss(nn.Module):
             self.disturbance = AudibleDisturbance(sample_rate, at_rate(512, sample_rate))
         if config.envelope:
             self.envelope = EnvelopeDistance(sample_rate, at_rate(400, sample_rate))
-        if config.recogniser:
-            self.recogniser = RecogniserDistance(sample_rate)
 
     def forward(self, output: Tensor, target: Tensor, draw: random.Random | None = None) -> dict[str, Tensor]:
         """Weighted losses by name.
@@ -114,8 +125,6 @@ class ReconstructionLoss(nn.Module):
             losses["disturbance"] = self.config.disturbance * self.disturbance(flat_output, flat_target)
         if self.config.envelope:
             losses["envelope"] = self.config.envelope * self.envelope(flat_output, flat_target)
-        if self.config.recogniser:
-            losses["recogniser"] = self.config.recogniser * self.recogniser(flat_output, flat_target, draw)
         return losses
 
     @staticmethod

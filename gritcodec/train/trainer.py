@@ -129,7 +129,7 @@ class Trainer:
         """Weights of all losses that go through the output, as the balancer's shares."""
         loss, adversarial = self.config.loss, self.config.adversarial
         shares = {"mel": loss.mel, "stft": loss.stft, "complex": loss.complex}
-        shares |= {name: getattr(loss, name) for name in ("phase_derivatives", "disturbance", "envelope", "recogniser")}
+        shares |= {name: getattr(loss, name) for name in ("phase_derivatives", "disturbance", "envelope")}
         if adversarial.start is not None:
             shares |= {"adversarial": adversarial.weight, "feature": adversarial.feature}
         return {name: share for name, share in shares.items() if share}
