@@ -19,6 +19,7 @@ from gritcodec.errors import UsageError
 
 AUDIO_ENDINGS = frozenset([".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"])
 GRIT_ENDINGS = frozenset({".grit"})
+_SECONDS_TO_TIDY = 10
 
 
 @dataclass(frozen=True)
@@ -136,9 +137,17 @@ def _results(jobs: Sequence[Job], work: Callable[[Job], Done], processes: int) -
         return
     processes = min(processes, len(jobs))
     threads = max((os.cpu_count() or 1) // processes, 1)
-    # Not fork: torch's threads do not survive it. Leaving the block ends the workers, who then tidy up.
-    with multiprocessing.get_context("spawn").Pool(processes, _start_worker, (threads,)) as pool:
+    # Not fork: torch's threads do not survive it.
+    pool = multiprocessing.get_context("spawn").Pool(processes, _start_worker, (threads,))
+    try:
         yield from pool.imap_unordered(work, jobs)
+        # Workers end by themselves: a signal that meets one on its way out can be lost, and the pool waits for ever.
+        pool.close()
+    except BaseException:
+        pool.terminate()
+        raise
+    finally:
+        pool.join()
 
 
 def _start_worker(threads: int) -> None:
@@ -147,7 +156,14 @@ def _start_worker(threads: int) -> None:
     torch.set_num_threads(threads)
     # Ctrl-C reaches all processes: the first one ends the others, so that temporary files are removed.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda received, _: sys.exit(128 + received))
+    signal.signal(signal.SIGTERM, _end_worker)
+
+
+def _end_worker(received: int, _: object) -> None:
+    """Leave by way of everything that tidies up; where the exception is lost, the process ends seconds later anyway."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(_SECONDS_TO_TIDY)
+    sys.exit(128 + received)
 
 
 def _guarded(work: Callable[[Job], Done], job: Job) -> Done:

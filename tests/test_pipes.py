@@ -32,6 +32,8 @@ def run(*arguments, data=b"", model=None):
     options = ["--model", str(model)] if model else []
     command = [*COMMAND, *map(str, arguments), *options]
     done = subprocess.run(command, input=data, capture_output=True, timeout=120)
+    # Not of workers either, on their way out.
+    assert b"Traceback" not in done.stderr and b"Exception ignored" not in done.stderr, done.stderr
     return done.returncode, done.stdout, done.stderr.decode()
 
 
