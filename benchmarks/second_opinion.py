@@ -8,23 +8,25 @@ pocketsphinx` brings its model of English. One thread; two to four minutes a lin
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import soundfile
 import typer
 
 import gritcodec
-from gritcodec.evaluate.recogniser import words
+from gritcodec.evaluate.recogniser import word_count, words
+from gritcodec.evaluate.sets import RATE, Source, load, read_set
+from gritcodec.evaluate.statistics import estimate
 
-RATE = 16_000
 
-
-def heard(decoder: Any, samples: np.ndarray) -> str:
+def heard(samples: np.ndarray) -> str:
     """Return what is recognised in mono float [samples] at 16 kHz, normalised."""
+    from pocketsphinx import Decoder
+
+    # A decoder adapts to what it hears: each clip has a new one.
+    decoder = Decoder(samprate=RATE, loglevel="FATAL")
     decoder.start_utt()
     decoder.process_raw((samples.clip(-1, 1) * 32767).astype("<i2").tobytes(), full_utt=True)
     decoder.end_utt()
@@ -32,24 +34,13 @@ def heard(decoder: Any, samples: np.ndarray) -> str:
     return words(found.hypstr) if found else ""
 
 
-def report(name: str, clips: list[tuple[np.ndarray, str]], change: Callable[[np.ndarray], np.ndarray]) -> None:
+def report(name: str, clips: list[Source], change: Callable[[np.ndarray], np.ndarray]) -> None:
     """Print the word error rate over all clips, changed, with its 95% bootstrap interval over clips."""
     import jiwer
-    from pocketsphinx import Decoder
 
-    counts = []
-    for samples, text in clips:
-        # A decoder adapts to what it hears: each clip has a new one.
-        found = jiwer.process_words(words(text), heard(Decoder(samprate=RATE, loglevel="FATAL"), change(samples)))
-        errors = found.substitutions + found.deletions + found.insertions
-        counts.append((errors, found.hits + found.substitutions + found.deletions))
-    table = np.array(counts)
-    rates = [
-        np.divide(*table[np.random.default_rng(seed).integers(len(table), size=len(table))].sum(0))
-        for seed in range(1000)
-    ]
-    low, high = np.quantile(rates, (0.025, 0.975))
-    print(f"| {name} | {np.divide(*table.sum(0)):.3f} ({low:.3f} to {high:.3f}) |", flush=True)
+    rates = [float(jiwer.wer(words(clip.text or ""), heard(change(load(clip))))) for clip in clips]
+    found = estimate(rates, weights=[word_count(clip.text or "") for clip in clips])
+    print(f"| {name} | {found.mean:.3f} ({found.low:.3f} to {found.high:.3f}) |", flush=True)
 
 
 def main(
@@ -58,11 +49,7 @@ def main(
     bitrate: Annotated[list[float] | None, typer.Option(help="kbps; repeatable. [default: 3, 6]")] = None,
 ) -> None:
     """Print a table of word error rates: originals, and every model at every bitrate."""
-    clips = []
-    for entry in json.loads((folder / "manifest.json").read_text()):
-        samples, rate = soundfile.read(folder / entry["file"], dtype="float32")
-        assert rate == RATE and samples.ndim == 1, entry["file"]
-        clips.append((samples, entry["text"]))
+    clips = [clip for clip in read_set(folder) if clip.text]
     print("| | WER, pocketsphinx |\n| --- | --- |")
     report("originals", clips, lambda samples: samples)
     for name in model or ["speech-16k"]:
