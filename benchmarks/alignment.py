@@ -33,7 +33,7 @@ def main(
         rows = []
         for source in sets.read_set(folder):
             clip = sets.load(source)
-            decoded = codec.decompress(codec.compress(clip[None], RATE, kbps))[0].numpy()[0]
+            decoded = codec.decompress(codec.compress(clip[None], RATE, kbps))[0][0]
             row = []
             for time in _MILLISECONDS:
                 silence = (time * RATE // 1000, 0)

@@ -17,6 +17,7 @@ import torch
 import typer
 
 from gritcodec import model_store
+from gritcodec.engine import store
 from gritcodec.quantize import ResidualGritVQ
 from gritcodec.train.config import DataConfig
 from gritcodec.train.data import open_corpus
@@ -41,7 +42,7 @@ def main(
 ) -> None:
     """Print the table."""
     torch.set_num_threads(1)
-    network = model_store.load(model_store.resolve(model)).network
+    network = store.load(model_store.resolve(model))
     data = DataConfig(corpus=corpus, segment=2.56)
     rate, quantizer = network.config.sample_rate, network.quantizer
     latents = draw_latents(network, open_corpus(data, rate, "valid"), data, 3, _VALID)

@@ -5,8 +5,8 @@
     python benchmarks/fuzz_container.py --atheris -runs=1000000 [CORPUS_FOLDER]
 
 The first reports how many files were read whole, in part and not at all. A crash, a hang, too much memory, or a
-packet that is neither lost nor what was written ends it with an error, and the file that did it lies in the current
-folder. The second is a libFuzzer target; everything after --atheris is libFuzzer's.
+packet or pause that is neither lost nor what was written ends it with an error, and the file that did it lies in the
+current folder. The second is a libFuzzer target; everything after --atheris is libFuzzer's.
 """
 
 import argparse
@@ -20,63 +20,70 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from gritcodec import bitstream
-from gritcodec.bitstream import Body, ContextModel, Header
+from gritcodec.bitstream import MAGIC, Body, Chunk, ContextModel, Header, Item, Packet, Part, Pause
 from gritcodec.bitstream.crc import crc32c
+from gritcodec.bitstream.items import layout_of
+from gritcodec.bitstream.reader import MAX_MISSING
 from gritcodec.errors import FormatError, GritcodecError
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "golden"))
+
+import contexts
 
 # Seconds of CPU and bytes that reading one file of a few kB may take.
 MOST_SECONDS = 10.0
 MOST_BYTES = 16 << 20
 
 
-def original(seed: int) -> tuple[bytes, list[bytes], ContextModel | None]:
-    """Return a random sound file of up to some kB, the bodies of its packets, and what they are read with."""
+class Original(NamedTuple):
+    """A sound file: its bytes, its packets and pauses by their first frames, and what codes are read with."""
+
+    data: bytes
+    items: dict[int, Item]
+    contexts: ContextModel | None
+
+
+def original(seed: int) -> Original:
+    """Return a random sound file of up to some kB: packets, pauses, chunks, several joined, plain and entropy-coded."""
     draw = np.random.default_rng(seed)
     channels, stages = int(draw.integers(1, 4)), int(draw.integers(1, 9))
     frames, bits = int(draw.integers(1, 700)), int(draw.integers(4, 12))
     tags = (("title", "x" * int(draw.integers(0, 30))),) if draw.random() < 0.3 else ()
     entropy = draw.random() < 0.4
-    contexts = small_contexts(draw, stages, bits) if entropy else None
+    model = small_contexts(seed, stages, bits) if entropy else None
     coding_number = bitstream.ENTROPY if entropy else bitstream.PLAIN
-    header = Header(draw.bytes(8), 16000, channels, frames * 320, stages, bits, coding=coding_number, tags=tags)
-    coding = bitstream.coding_for(header, contexts)
+    header = Header(draw.bytes(8), 16000, channels, 0, stages, bits, coding=coding_number, tags=tags)
+    coding = bitstream.coding_for(header, model)
     # Half of the codes are the same, so that blocks have all sorts of lengths.
     codes = draw.integers(0, 1 << bits, (channels, stages, frames)) * draw.integers(0, 2, (channels, stages, 1))
-    bodies = []
+    parts: list[Part] = []
     for start in range(0, frames, 64):
-        part = codes[:, : int(draw.integers(1, stages + 1)), start : start + 64]
-        bodies.append(Body(part.shape[1], part.shape[2], coding.pack(part)))
+        if draw.random() < 0.2:
+            parts.append(Pause(0, int(draw.integers(1, 4097)), draw.bytes(int(draw.choice([0, 0, 5, 32]))), 0))
+        if draw.random() < 0.2:
+            parts.append(Chunk(0, int(draw.choice([0x01, 0x21, 0x3F])), draw.bytes(int(draw.integers(0, 400))), 0))
+        part = codes[:, : int(draw.integers(1, stages + 1)), start : start + 64].astype(np.uint16)
+        parts.append(Body.of(coding, part))
+    samples = 320 * sum(part.frames for part in parts)
     if draw.random() < 0.3:
         writer = bitstream.Writer(replace(header, num_samples=None))
-        pieces = [writer.begin(), *map(writer.add, bodies), writer.finish(frames * 320)]
-        return b"".join(pieces), [body.data for body in bodies], contexts
-    return bitstream.assemble(header, bodies), [body.data for body in bodies], contexts
+        data = b"".join([writer.begin(), *map(writer.add, parts), writer.finish(samples)])
+    else:
+        data = bitstream.assemble(replace(header, num_samples=samples), parts)
+    if draw.random() < 0.2:
+        data = bitstream.join([data, data])
+    items = {item.start: item for item in bitstream.read_contents(data, strict=True).items if item.frames}
+    return Original(data, items, model)
 
 
-def small_contexts(draw: np.random.Generator, stages: int, bits: int) -> ContextModel:
+def small_contexts(seed: int, stages: int, bits: int) -> ContextModel:
     """Return contexts with random numbers: what they are worth does not matter here."""
-    size = 1 << bits
-
-    def integers(kind: type, most: int, *shape: int) -> np.ndarray:
-        return draw.integers(-most, most + 1, shape).astype(kind)
-
-    shifts = np.full(stages, 9, dtype=np.uint8)
-    return ContextModel(
-        {
-            "vectors": integers(np.int8, 127, stages, size, 2),
-            "vector_shift": np.zeros(stages, dtype=np.uint8),
-            "hidden": integers(np.int8, 127, stages, 12, 4),
-            "hidden_bias": integers(np.int32, 1000, stages, 4),
-            "hidden_shift": shifts,
-            "output": integers(np.int8, 127, stages, 4, size),
-            "output_bias": integers(np.int32, 1000, stages, size),
-            "output_shift": shifts,
-        }
-    )
+    return contexts.model(stages=stages, bits=bits, dim=2, units=4, seed=seed, narrow=2, middle=3)
 
 
 def damage(data: bytes, rng: random.Random) -> bytes:
@@ -106,28 +113,29 @@ def damage(data: bytes, rng: random.Random) -> bytes:
     return data
 
 
-def check(data: bytes, sound: bytes, bodies: list[bytes], contexts: ContextModel | None, decode: bool = True) -> str:
+def check(data: bytes, sound: Original, decode: bool = True) -> str:
     """Read a damaged file in every way; return `refused`, `whole` or `part`.
 
     Raises:
-        AssertionError: a packet came out that nobody wrote, or damage was not reported.
+        AssertionError: a packet or pause came out that nobody wrote, or damage was not reported.
     """
     try:
-        contents = bitstream.read_contents(data)
+        contents, *others = read_all(data)
     except FormatError:
         return "refused"
-    if data != sound:
-        assert contents.damage, "damage was not reported"
+    if data != sound.data:
+        assert contents.damage or others, "damage was not reported"
         try:
             bitstream.read_contents(data, strict=True)
         except FormatError:
             pass
         else:
             raise AssertionError("strict reading let damage pass")
-    found = [(number, body.data) for number, body in enumerate(contents.bodies) if body is not None]
-    for number, body in found:
-        assert number < len(bodies) and body == bodies[number], f"packet {number} is not what was written"
-    assert len(contents.bodies) <= 2 * len(found) + 1025, "too many packets are believed to be missing"
+    found = [item for item in contents.items if is_there(item)]
+    for item in found:
+        assert item == sound.items.get(item.start), f"what is at frame {item.start} is not what was written"
+    received = sum(item.frames for item in found)
+    assert contents.frames <= 2 * received + MAX_MISSING, "too many frames are believed to be missing"
     for stream in (Trickle(data), io.BytesIO(data)):
         try:
             reader = bitstream.Reader(stream)
@@ -135,14 +143,28 @@ def check(data: bytes, sound: bytes, bodies: list[bytes], contexts: ContextModel
             # A pipe's end cannot restore its header.
             assert isinstance(stream, Trickle)
             continue
-        reader.use(contexts)
-        reader.seek(len(bodies) // 2)
-        for packet in reader.packets():
-            if packet.body is not None and packet.number < len(bodies):
-                assert packet.body == bodies[packet.number]
-                if decode:
-                    reader.codes(packet)
-    return "whole" if len(found) == len(bodies) else "part"
+        reader.use(sound.contexts)
+        reader.seek(max(sound.items) // 2)
+        for item in reader.items():
+            if is_there(item):
+                assert item == sound.items.get(item.start)
+                if decode and isinstance(item, Packet):
+                    reader.codes(item)
+    return "whole" if len(found) == len(sound.items) else "part"
+
+
+def read_all(data: bytes) -> list[bitstream.Contents]:
+    """Return what a file holds, and those that follow it as far as they can be read."""
+    contents = bitstream.read_all(data)
+    found = [next(contents)]
+    with suppress(FormatError):
+        found += contents
+    return found
+
+
+def is_there(item: Item) -> bool:
+    """Whether it is a packet or pause that was read."""
+    return isinstance(item, Pause) or (isinstance(item, Packet) and item.body is not None)
 
 
 class Trickle:
@@ -172,8 +194,8 @@ def campaign(files: int, seed: int = 0, originals: int = 200) -> Counter[str]:
     sources = [original(seed + number) for number in range(min(originals, files))]
     counts: Counter[str] = Counter()
     for number in range(files):
-        sound, bodies, contexts = sources[number % len(sources)]
-        data = damage(sound, rng)
+        sound = sources[number % len(sources)]
+        data = damage(sound.data, rng)
         # Tracing every allocation is slow: a part of the files stands for all.
         traced = number % 20 == 0
         if traced:
@@ -181,7 +203,7 @@ def campaign(files: int, seed: int = 0, originals: int = 200) -> Counter[str]:
         began = time.process_time()
         try:
             # Range decoding takes most of the time, and what is decoded is what was written: some files stand for all.
-            counts[check(data, sound, bodies, contexts, decode=number % 8 == 0)] += 1
+            counts[check(data, sound, decode=number % 8 == 0)] += 1
             assert time.process_time() - began < MOST_SECONDS, "too slow"
             assert not traced or tracemalloc.get_traced_memory()[1] < MOST_BYTES, "too much memory"
         except Exception as error:
@@ -203,7 +225,7 @@ def guided(arguments: list[str]) -> None:
             del sys.modules[name]
         from gritcodec.bitstream import Reader, join, read_contents, truncate
 
-    contexts = small_contexts(np.random.default_rng(0), 3, 4)
+    model = small_contexts(0, 3, 4)
 
     def one(data: bytes) -> None:
         candidate, strict = _file(data), bool(data[:1] and data[0] & 8)
@@ -211,10 +233,11 @@ def guided(arguments: list[str]) -> None:
             contents = read_contents(candidate, strict)
         except FormatError:
             return
-        assert len(contents.bodies) <= 2 * len(candidate) + 1025
+        # A pause of seven bytes stands for 4096 frames, and as many more may be missing.
+        assert contents.frames <= 2 * 4096 * len(candidate) + MAX_MISSING
         reader = Reader(io.BytesIO(candidate))
         header = reader.header
-        known = contexts if (header.code_bits, header.stages <= 3) == (4, True) else None
+        known = model if (header.code_bits, header.stages <= 3) == (4, True) else None
         reader.use(known)
         reader.seek(3)
         for packet in reader.packets():
@@ -223,7 +246,7 @@ def guided(arguments: list[str]) -> None:
                     reader.codes(packet)
         if not contents.damage:
             with suppress(GritcodecError):
-                join([candidate, truncate(candidate, limit=len(candidate))], known)
+                join([candidate, truncate(candidate, limit=len(candidate))])
 
     atheris.Setup([sys.argv[0], *arguments], one)
     atheris.Fuzz()
@@ -241,7 +264,7 @@ def _file(data: bytes) -> bytes:
     if how == 0:
         return data
     if how == 1:
-        head = b"grit\x01" + data[:20].ljust(20, b"\1")
+        head = MAGIC + b"\x01" + data[:20].ljust(20, b"\1")
         head += crc32c(head).to_bytes(4, "little")
     else:
         fields = data[:4].ljust(4, b"\1")
@@ -249,15 +272,21 @@ def _file(data: bytes) -> bytes:
         head = Header(
             bytes(8), 16000, 1 + fields[0] % 3, samples, 1 + fields[1] % 4, 3 + how % 2, 64, coding=fields[3] >> 1 & 1
         ).to_bytes()
-    out, number = head, 0
+    out, frame = head, 0
+    try:
+        header, _ = bitstream.parse_header(head)
+        length = bitstream.coding_for(header).length
+    except FormatError:
+        return head
     for part in data[20 if how == 1 else 4 :].split(b"\xfe\xfe"):
         if part[:1] == b"\x80":
-            packet = b"\x80" + head + part[1:]
-            packet += (len(packet) + 8).to_bytes(4, "little")
-            out += packet + crc32c(packet).to_bytes(4, "little")
+            end = b"\x80" + head + part[1:]
+            end += (len(end) + 8).to_bytes(4, "little")
+            out += end + crc32c(end).to_bytes(4, "little")
         else:
-            out += part + crc32c(part + number.to_bytes(4, "little")).to_bytes(4, "little")
-            number += 1
+            layout = layout_of(part, header, length)
+            out += part + crc32c(part + frame.to_bytes(4, "little")).to_bytes(4, "little")
+            frame += layout.frames if layout else 0
     return out
 
 

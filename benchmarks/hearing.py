@@ -13,8 +13,9 @@ import torch
 import typer
 
 from gritcodec import model_store
+from gritcodec.engine import store
 from gritcodec.evaluate.metrics import estoi, pesq_wb
-from gritcodec.hearing import AudibleDisturbance, EnvelopeDistance
+from gritcodec.nn.hearing import AudibleDisturbance, EnvelopeDistance
 from gritcodec.train.config import DataConfig
 from gritcodec.train.validate import Validation
 
@@ -32,7 +33,7 @@ def main(
     level: Annotated[list[float] | None, typer.Option(help="Reference levels to try, dB SPL; repeatable.")] = None,
 ) -> None:
     """Print the table."""
-    network = model_store.load(model_store.resolve(model)).network
+    network = store.load(model_store.resolve(model))
     rate, delay = network.config.sample_rate, network.delay
     clips = Validation(DataConfig(corpus=corpus), network.config, Path()).clips
     assert clips is not None

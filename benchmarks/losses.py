@@ -16,6 +16,7 @@ import torch
 import typer
 
 from gritcodec import model_store
+from gritcodec.engine import store
 from gritcodec.errors import AudioError
 from gritcodec.evaluate.metrics import estoi, pesq_wb
 from gritcodec.nn.autoencoder import Autoencoder
@@ -70,7 +71,7 @@ def main(
 ) -> None:
     """Print a table: quality on held-out voices after each run, and before."""
     data = DataConfig(corpus=corpus)
-    network = model_store.load(model_store.resolve(model)).network
+    network = store.load(model_store.resolve(model))
     fixed = dataclasses.replace(data, segment=4.0, gain_db=0.0, quiet_share=0.0)
     clips = open_corpus(fixed, network.config.sample_rate, "valid").batch(fixed, 1, 0)
     print("| losses | " + " | ".join(f"noise {noise:g}: PESQ-WB, ESTOI, mel" for noise in _NOISES) + " |")

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from gritcodec import model_store
+from gritcodec.engine import store
 from gritcodec.train.config import DataConfig
 from gritcodec.train.data import open_corpus
 from gritcodec.train.usage import draw_latents, settle_usage
@@ -29,7 +30,7 @@ def main(
     least_bits: Annotated[float, typer.Option(help="As in gritcodec.train.contexts.")] = 0.0,
 ) -> None:
     """Print the table."""
-    network = model_store.load(model_store.resolve(model)).network
+    network = store.load(model_store.resolve(model))
     data = DataConfig(corpus=corpus, segment=2.56)
     rate, quantizer = network.config.sample_rate, network.quantizer
     train = draw_latents(network, open_corpus(data, rate), data, 2, _TRAIN)

@@ -58,7 +58,7 @@ def main(
 
             def coded(samples: np.ndarray, codec: Any = codec, kbps: float = kbps) -> np.ndarray:
                 data = codec.compress(samples[None], RATE, bitrate=kbps)
-                decoded: np.ndarray = codec.decompress(data)[0][0].numpy()
+                decoded: np.ndarray = codec.decompress(data)[0][0]
                 return decoded
 
             report(f"{name} {kbps:g}", clips, coded)

@@ -26,7 +26,7 @@ import numpy as np
 import soundfile
 
 import gritcodec
-from gritcodec import files
+from gritcodec import files, model_store
 from gritcodec.evaluate.plan import EFFORT
 
 CLIP = Path(gritcodec.__file__).parent / "clips" / "austen.flac"
@@ -89,7 +89,10 @@ def measure_own(model: str, seconds: float, repeats: int, as_codes: bool, effort
     else:
         encode, data = timed(lambda: codec.compress(waveform, rate, most, effort=effort), repeats)
         decode, _ = timed(lambda: codec.decompress(data), repeats)
-    size = sum(weight.numel() for weight in codec._network.parameters())
+    size = sum(
+        weight.size
+        for weight in model_store.tensors(model_store.resolve(model), "encoder.", "decoder.", "quantizer.base").values()
+    )
     what = "codes" if as_codes else "files" + (f", effort {effort}" if effort else "")
     return figures(f"gritcodec {codec.name}, {what}", seconds, load, encode, decode, size)
 

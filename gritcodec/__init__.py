@@ -1,17 +1,20 @@
 """gritcodec: a neural speech codec.
 
+    waveform, sample_rate = gritcodec.read("talk.flac")
     codec = gritcodec.load("speech-16k")
     data = codec.compress(waveform, sample_rate, bitrate=3.0)
     waveform, sample_rate = codec.decompress(data)
+    gritcodec.write("talk.wav", waveform, sample_rate)
 
-Importing the package costs nothing: torch comes in when a name that needs it is first used.
+Importing the package costs nothing: what a name needs comes in when it is first used.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gritcodec.codec import Codec, Codes, load
+    from gritcodec.codec.codec import Codec, Codes, load
+    from gritcodec.codec.live import StreamDecoder, StreamEncoder
     from gritcodec.errors import (
         AudioError,
         ConfigError,
@@ -24,17 +27,19 @@ if TYPE_CHECKING:
         UsageError,
         WrongModelError,
     )
-    from gritcodec.live import StreamDecoder, StreamEncoder
+    from gritcodec.sound.audio import AudioWarning, read, write
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    **dict.fromkeys(("Codec", "Codes", "load"), "gritcodec.codec"),
-    **dict.fromkeys(("StreamDecoder", "StreamEncoder"), "gritcodec.live"),
+    **dict.fromkeys(("Codec", "Codes", "load"), "gritcodec.codec.codec"),
+    **dict.fromkeys(("StreamDecoder", "StreamEncoder"), "gritcodec.codec.live"),
+    **dict.fromkeys(("AudioWarning", "read", "write"), "gritcodec.sound.audio"),
 }
 
 __all__ = [
     "AudioError",
+    "AudioWarning",
     "Codec",
     "Codes",
     "ConfigError",
@@ -50,6 +55,8 @@ __all__ = [
     "WrongModelError",
     "__version__",
     "load",
+    "read",
+    "write",
 ]
 
 

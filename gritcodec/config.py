@@ -26,7 +26,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         first = str(error).splitlines()[0]
         raise ConfigError(f"{path} is not valid YAML: {first}") from error
     if data is None:
@@ -37,10 +37,19 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def write_yaml(path: str | Path, config: Any) -> None:
-    """Write a config dataclass as YAML, fields in their declared order."""
+    """Write a config dataclass as YAML, fields in their declared order; whole, or not at all.
+
+    Raises:
+        OSError: it cannot be written; a file that was there before stays.
+    """
     import yaml
 
-    Path(path).write_text(yaml.safe_dump(to_dict(config), sort_keys=False), encoding="utf-8")
+    part = Path(path).with_name(f".{Path(path).name}.part")
+    try:
+        part.write_text(yaml.safe_dump(to_dict(config), sort_keys=False), encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def to_dict(config: Any) -> dict[str, Any]:

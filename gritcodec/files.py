@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from gritcodec.errors import FormatError, OutputError, UsageError
 
@@ -62,6 +62,13 @@ def open_bytes(path: PathLike) -> Iterator[BinaryIO]:
         yield stream
 
 
+def is_appended(stream: IO[bytes]) -> bool:
+    """Whether all that is written to an open file goes to its end, as with >> in a shell."""
+    if fcntl is None:
+        return False
+    return bool(fcntl.fcntl(stream.fileno(), fcntl.F_GETFL) & os.O_APPEND)
+
+
 def check_output(path: PathLike, overwrite: bool) -> Path:
     """Refuse an output that could not be written at the end of the work; nothing is created.
 
@@ -85,12 +92,13 @@ def check_output(path: PathLike, overwrite: bool) -> Path:
 
 
 @contextmanager
-def atomic_output(path: PathLike, overwrite: bool = True) -> Iterator[Path]:
+def atomic_output(path: PathLike, overwrite: bool = True, like: PathLike | None = None) -> Iterator[Path]:
     """Give a temporary file to write, and make it the file `path` when the block ends without an error.
 
     Args:
         path: the final name. The temporary file lies in the same folder, so that renaming it is one step.
         overwrite: whether a file of that name may be replaced.
+        like: a file whose permissions a new one gets, as cp does it; one that is replaced keeps its own.
 
     Yields:
         The temporary file, existing and empty. On any error, Ctrl-C included, it is removed.
@@ -107,10 +115,14 @@ def atomic_output(path: PathLike, overwrite: bool = True) -> Iterator[Path]:
         with system_errors(path):
             lock = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             _try_lock(lock)
+            mode = _mode(target, like, os.fstat(lock).st_mode & 0o777)
+            # What nobody else may read of the source, nobody may read of what is half made of it.
+            temporary.chmod(0o600)
         yield temporary
         with system_errors(path):
             _sync(temporary)
             check_output(path, overwrite)
+            _give_mode(temporary, target, mode)
             temporary.replace(target)
             _sync(target.parent)
     finally:
@@ -119,9 +131,29 @@ def atomic_output(path: PathLike, overwrite: bool = True) -> Iterator[Path]:
             os.close(lock)
 
 
-def write_bytes(path: PathLike, data: bytes, overwrite: bool = True) -> None:
+def _mode(target: Path, like: PathLike | None, usual: int) -> int:
+    """Return the permissions of an output: as `usual` for a new file, never more than those of the file it is like."""
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    if like is not None and Path(like).is_file():
+        return Path(like).stat().st_mode & usual
+    return usual
+
+
+def _give_mode(temporary: Path, target: Path, mode: int) -> None:
+    """Give the finished file the permissions and, where the system lets us, the owner of the one it replaces."""
+    if target.exists() and hasattr(os, "chown"):
+        there = target.stat()
+        with suppress(OSError):
+            os.chown(temporary, there.st_uid, there.st_gid)
+    # Some file systems have no permissions.
+    with suppress(OSError):
+        temporary.chmod(mode)
+
+
+def write_bytes(path: PathLike, data: bytes, overwrite: bool = True, like: PathLike | None = None) -> None:
     """Write a whole file or nothing; errors as in `atomic_output`."""
-    with atomic_output(path, overwrite) as temporary, system_errors(path):
+    with atomic_output(path, overwrite, like) as temporary, system_errors(path):
         temporary.write_bytes(data)
 
 

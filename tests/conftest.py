@@ -14,7 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 def _save_tiny(folder: Path, seed: int) -> Path:
     import torch
 
-    from gritcodec import model_store
+    from gritcodec.engine import store
     from gritcodec.nn.autoencoder import Autoencoder
     from gritcodec.nn.config import NetworkConfig, QuantizerConfig
 
@@ -31,7 +31,7 @@ def _save_tiny(folder: Path, seed: int) -> Path:
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model_store.save(folder, Autoencoder(config))
+        store.save(folder, Autoencoder(config))
     return folder
 
 
@@ -45,6 +45,21 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a model like tiny_model with other weights."""
     return _save_tiny(tmp_path_factory.mktemp("models") / "other", seed=2)
+
+
+@pytest.fixture
+def command(capsys, tiny_model):
+    """Run a verb with the tiny model; returns exit code, stdout, stderr."""
+
+    def run(verb, *arguments):
+        from gritcodec.cli import app as cli
+
+        model = ["--model", str(tiny_model)] if verb in ("compress", "decompress", "roundtrip") else []
+        code = cli.main([verb, *map(str, arguments), *model])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
 
 
 def heed_interrupts() -> None:

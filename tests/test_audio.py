@@ -5,9 +5,10 @@ import pytest
 import soundfile
 from conftest import tone
 
-from gritcodec import audio, files
+from gritcodec import files
 from gritcodec.errors import AudioError, UsageError
-from gritcodec.resampling import Resampler, resample
+from gritcodec.sound import audio
+from gritcodec.sound.resampling import Resampler, resample
 
 
 def leftovers(folder, *expected):
@@ -118,7 +119,7 @@ def test_flac_limits(tmp_path):
     with pytest.raises(AudioError, match=r"name it \.wav"):
         audio.write(tmp_path / "x.flac", tone(9, 10, 16000), 16000)
     with pytest.raises(UsageError, match=r"must end in \.wav or \.flac"):
-        audio.write(tmp_path / "x.mp3", tone(1, 10, 16000), 16000)
+        audio.write(tmp_path / "x.aiff", tone(1, 10, 16000), 16000)
     assert leftovers(tmp_path) == []
 
 

@@ -10,7 +10,9 @@ import torch
 from conftest import tone
 
 import gritcodec
-from gritcodec import audio, bitstream, model_store, stream
+from gritcodec import bitstream, model_store
+from gritcodec.codec import stream
+from gritcodec.engine import store
 from gritcodec.errors import (
     AudioError,
     CorruptFileError,
@@ -19,6 +21,7 @@ from gritcodec.errors import (
     UsageError,
     WrongModelError,
 )
+from gritcodec.sound import audio
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +50,11 @@ def test_properties(codec):
 def test_shapes_and_lengths(codec, channels, rate, seconds):
     samples = int(seconds * rate) + 3
     codes = codec.encode(tone(channels, samples, rate), rate, bitrate=1.5)
-    assert codes.indices.dtype == torch.int64 and codes.indices.shape[:2] == (channels, 3)
+    assert codes.indices.dtype == np.int64 and codes.indices.shape[:2] == (channels, 3)
     assert (codes.sample_rate, codes.num_samples) == (rate, samples)
     waveform = codec.decode(codes)
-    assert waveform.shape == (channels, samples) and waveform.dtype == torch.float32
-    assert torch.isfinite(waveform).all()
+    assert waveform.shape == (channels, samples) and waveform.dtype == np.float32
+    assert np.isfinite(waveform).all()
 
 
 @pytest.mark.parametrize("samples", [0, 1, 2, 79, 80, 81, 319, 320, 321, 16000])
@@ -68,9 +71,9 @@ def test_frames_follow_the_documented_rule(codec):
 
 
 def test_bitrate_is_the_largest_not_above(codec):
-    asked = {0.5: 1, 0.99: 1, 1.5: 3, 0.1 * 15: 3, 3: 6, 5.99: 11, 6: 12, 64: 12, None: 6}
+    asked = {0.5: 1, 0.99: 1, 1.5: 3, 0.1 * 15: 3, 3: 6, 5.99: 11, 6: 12, None: 6}
     assert {bitrate: codec.stages_for(bitrate) for bitrate in asked} == asked
-    for bitrate in (0.49, 0, -1, float("nan")):
+    for bitrate in (0.49, 0, -1, 6.1, 64, float("inf"), float("nan")):
         with pytest.raises(UsageError, match=r"it has 0\.5, 1, 1\.5"):
             codec.stages_for(bitrate)
 
@@ -124,6 +127,32 @@ def test_truncated_live_stream_equals_encoded(codec):
     assert bitstream.truncate(high, 1.5) == low
 
 
+@pytest.mark.parametrize("frames", [1, 7, 100, 512])
+def test_packets_of_any_length_hold_the_same_codes(codec, frames):
+    waveform = tone(2, 12 * 16000 + 77, 16000)
+    data = codec.compress(waveform, 16000, 3.0, packet_frames=frames)
+    assert len(data) * 8 / 12 / 2000 < 3.02
+    contents = bitstream.read_contents(data, strict=True)
+    assert {body.frames for body in contents.bodies[:-1]} == {frames}
+    # At a size with room for all stages, nothing but the packets differs.
+    every = [codec.compress_blocks([waveform], 16000, 2, size_limit=1 << 20, packet_frames=n) for n in (frames, 64)]
+    assert np.array_equal(codec.decompress(every[0])[0], codec.decompress(every[1])[0])
+    assert np.array_equal(codec.decompress(every[0])[0], codec.decode(codec.encode(waveform, 16000, 6.0)))
+    assert bitstream.truncate(codec.compress(waveform, 16000, 6.0, packet_frames=frames), 3.0) == data
+    live = b"".join(codec.compress_live([waveform], 16000, 2, 3.0, packet_frames=frames))
+    assert bitstream.read_contents(live, strict=True).header.packet_frames == frames
+    both = bitstream.join([data, codec.compress(waveform, 16000, 3.0)])
+    assert codec.decompress(both)[0].shape[1] == 2 * waveform.shape[1]
+
+
+@pytest.mark.parametrize("frames", [0, 513, 1.5, "64", None])
+def test_no_such_packet(codec, frames):
+    with pytest.raises(UsageError, match="packet"):
+        codec.compress(tone(1, 1600, 16000), 16000, packet_frames=frames)
+    with pytest.raises(UsageError, match="packet"):
+        codec.stream_encoder(16000, packet_frames=frames)
+
+
 def test_size_limit(codec):
     waveform = tone(1, 20 * 16000, 16000)
     for limit in (3000, 7777, 12_000):
@@ -134,18 +163,16 @@ def test_size_limit(codec):
 
 
 def test_joined_recordings(codec):
-    first, second = (codec.compress(tone(1, n, 16000), 16000, 3.0) for n in (20_001, 30_000))
-    waveform, _ = codec.decompress(bitstream.join([first, second]))
-    frames = 63 + 1
-    assert waveform.shape[1] == frames * 320 + 30_000
-    alone, _ = codec.decompress(first)
-    assert torch.equal(waveform[:, :20_000], alone[:, :20_000])
+    """One after the other without a gap: bit for bit what each is alone."""
+    files = [codec.compress(tone(1, n, 16000), 16000, 3.0) for n in (20_001, 30_000)]
+    waveform, _ = codec.decompress(bitstream.join(files))
+    assert np.array_equal(waveform, np.concatenate([codec.decompress(data)[0] for data in files], axis=1))
 
 
 def test_fewer_stages_are_a_prefix(codec):
     waveform = tone(1, 20000, 16000)
     few, many = (codec.encode(waveform, 16000, bitrate).indices for bitrate in (1.0, 6.0))
-    assert torch.equal(few, many[:, :2])
+    assert np.array_equal(few, many[:, :2])
 
 
 @pytest.mark.parametrize("rate", [16000, 44100])
@@ -158,20 +185,20 @@ def test_long_signals_equal_one_pass(codec, rate):
     decoded = codec.decode(codes)
     if rate != codec.sample_rate:
         return
-    network = model_store.load(model_store.resolve(codec._model.folder)).network
+    network = store.load(model_store.resolve(codec._model.folder))
     padded = np.pad(waveform, ((0, 0), (0, codes.indices.shape[2] * 320 - samples)))
     with torch.inference_mode():
         whole_codes = network.encode(torch.from_numpy(padded)[:, None], 4)
-        whole = network.decode(codes.indices)[:, 0, network.delay :][:, :samples]
-    assert (whole_codes == codes.indices).float().mean() > 0.999
-    assert torch.allclose(whole, decoded, atol=1e-5)
+        whole = network.decode(torch.from_numpy(codes.indices))[:, 0, network.delay :][:, :samples].numpy()
+    assert (whole_codes.numpy() == codes.indices).mean() > 0.999
+    assert np.allclose(whole, decoded, atol=1e-4)
 
 
 def test_channels_are_independent(codec):
     waveform = tone(11, 3000, 16000)
     together = codec.encode(waveform, 16000).indices
-    alone = torch.cat([codec.encode(waveform[k : k + 1], 16000).indices for k in range(11)])
-    assert (together == alone).float().mean() > 0.999
+    alone = np.concatenate([codec.encode(waveform[k : k + 1], 16000).indices for k in range(11)])
+    assert (together == alone).mean() > 0.999
 
 
 def test_file_and_bytes_agree(codec, tmp_path):
@@ -190,13 +217,13 @@ def test_file_and_bytes_agree(codec, tmp_path):
     codec.decompress_file(target, tmp_path / "out.wav")
     decoded, _ = codec.decompress(data)
     written, _ = soundfile.read(tmp_path / "out.wav", dtype="int16", always_2d=True)
-    assert np.array_equal(written, np.clip(np.rint(decoded.numpy().T * 32768), -32768, 32767))
+    assert np.array_equal(written, np.clip(np.rint(decoded.T * 32768), -32768, 32767))
 
 
 @pytest.mark.parametrize("level", [0.0, 1e-30, 500.0])
 def test_silence_and_loudness(codec, level):
     waveform, _ = codec.decompress(codec.compress(tone(1, 4000, 16000, level=level), 16000))
-    assert torch.isfinite(waveform).all()
+    assert np.isfinite(waveform).all()
 
 
 def test_input_types(codec):
@@ -213,8 +240,8 @@ def test_input_types(codec):
 @pytest.mark.parametrize(
     ("waveform", "rate", "message"),
     [
-        (np.zeros(100, np.float32), 16000, "must be .channels, samples."),
-        (np.zeros((1, 100), np.int16), 16000, "floating point"),
+        (np.zeros((1, 1, 100), np.float32), 16000, "must be .channels, samples."),
+        (np.zeros((1, 100), np.uint16), 16000, "floating point"),
         (np.zeros((0, 100), np.float32), 16000, "1 to 255 channels"),
         (np.zeros((256, 3), np.float32), 16000, "1 to 255 channels"),
         (np.zeros((1, 100), np.float32), 0, "sample rate"),
@@ -239,9 +266,9 @@ def test_foreign_codes(codec):
         (codes.indices + 1024, 1000, 16000),
         (codes.indices - 1024, 1000, 16000),
         (codes.indices[:, :, :-1], 1000, 16000),
-        (codes.indices.repeat(1, 3, 1), 1000, 16000),
+        (np.tile(codes.indices, (1, 3, 1)), 1000, 16000),
         (codes.indices[0], 1000, 16000),
-        (codes.indices.float(), 1000, 16000),
+        (codes.indices.astype(np.float32), 1000, 16000),
         (codes.indices, 10**12, 16000),
         (codes.indices, -1, 16000),
         (codes.indices, 1000, 0),
@@ -260,11 +287,11 @@ def test_wrong_model(codec, other_model):
 def test_claims_that_contradict_the_model(codec):
     """Honest checksums do not help a header that promises more sound than its frames hold."""
     fingerprint = bytes.fromhex(codec.fingerprint)
-    for samples, stages, bits in ((10**9, 6, 10), (1, 6, 10), (1000, 13, 10), (1000, 6, 11)):
-        header = bitstream.Header(fingerprint, 16000, 1, samples, stages, bits)
-        body = bitstream.Body(stages, 4, bytes(stages * header.block_bytes(4)))
+    for samples, stages, bits, packets in ((10**9, 6, 10, 1), (1, 6, 10, 2), (1000, 13, 10, 1), (1000, 6, 11, 1)):
+        header = bitstream.Header(fingerprint, 16000, 1, samples, stages, bits, packet_frames=4)
+        body = bitstream.Body(stages, 4, bytes(header.body_bytes(stages, 4)))
         with pytest.raises(CorruptFileError, match="contradicts the model"):
-            codec.decompress(bitstream.assemble(header, [body]))
+            codec.decompress(bitstream.assemble(header, [body] * packets))
 
 
 def test_unknown_model(tmp_path):
@@ -299,7 +326,7 @@ def test_shipped_model_carries_speech(shipped):
     scores = []
     for bitrate in (1.5, 3.0, 6.0, 7.0):
         decoded, _ = codec.decompress(codec.compress(waveform, 16000, bitrate))
-        scores.append(pystoi.stoi(waveform[0], decoded[0].numpy(), 16000))
+        scores.append(pystoi.stoi(waveform[0], decoded[0], 16000))
     assert scores[0] > 0.75 and scores == sorted(scores)
 
 

@@ -2,80 +2,40 @@
 
 import io
 import random
+import re
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
+import demo_views
 import numpy as np
 import pytest
 import soundfile
 from conftest import tone
+from demo_views import KEY, published, quiet, wav
+from PIL import Image
 
-from gritcodec import bitstream, cli, model_store
-from gritcodec.bitstream import Reader
-from gritcodec.codec import load
+from gritcodec import bitstream
+from gritcodec.bitstream import MAGIC, Reader
+from gritcodec.cli import app as cli
+from gritcodec.codec.codec import load
 from gritcodec.demo import blindtest, compare, opus, packetloss, pictures, server
 from gritcodec.demo.limits import Limits
 from gritcodec.demo.views import CLIPS, PAIRS, Views
 from gritcodec.demo.workspace import Workspace, adopt, safe_stem
+from gritcodec.engine import store
 from gritcodec.errors import CorruptFileError, UsageError
 from gritcodec.train.contexts import write as write_contexts
 
-KEY = "a visitor"
-
-
-def quiet(*_):
-    pass
-
-
-@pytest.fixture(scope="module")
-def codec(tiny_model):
-    return load(tiny_model)
-
-
-@pytest.fixture
-def workspace(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    workspace = Workspace()
-    yield workspace
-    workspace.close()
-    assert not list(tmp_path.glob("gritcodec-demo-*"))
-
-
-@pytest.fixture
-def views(codec, workspace):
-    return Views(codec, workspace, Limits(upload_bytes=1_000_000, seconds=30, short_seconds=10, excerpt_seconds=2))
-
-
-@pytest.fixture
-def upload(workspace):
-    """Put a file where Gradio puts uploads."""
-
-    def put(name, data):
-        path = workspace.uploads / "0123" / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(data)
-        return str(path)
-
-    return put
-
-
-def wav(seconds, rate=16000, channels=1):
-    output = io.BytesIO()
-    soundfile.write(output, tone(channels, int(seconds * rate), rate).T, rate, format="WAV", subtype="PCM_16")
-    return output.getvalue()
-
-
-def published(workspace, html, ending):
-    tokens = [part.split("/")[0] for part in html.split("sound/")[1:] if part.split('"')[0].endswith(ending)]
-    return workspace.find(tokens[0])[0]
+# What the tests of the page's parts share.
+codec, workspace, views, upload = demo_views.codec, demo_views.workspace, demo_views.views, demo_views.upload
 
 
 def test_help_loads_neither_gradio_nor_torch():
     code = (
-        "import sys; from gritcodec.cli import main; main(['demo', '--help']); "
+        "import sys; from gritcodec.cli.app import main; main(['demo', '--help']); "
         "print([name for name in ('gradio', 'torch', 'numpy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -105,10 +65,10 @@ def test_an_upload_at_any_rate_and_its_grit_uploaded_again(views, workspace, upl
     again = views.open_upload(KEY, upload("talk.grit", data), 1.0, quiet)
     assert published(workspace, again, ".grit").read_bytes() == data and f"{len(data):,} bytes" in again
     assert views.bitrate_of(KEY) == 6.0
-    lower = views.listen(KEY, 2.0, False, True, quiet)
+    lower = views.listen(KEY, 2.0, False, quiet)
     assert published(workspace, lower, ".grit").read_bytes() == bitstream.truncate(data, 2.0)
-    assert "holds no original" in views.listen(KEY, 2.0, True, True, quiet)
-    assert "holds no original" in views.comparison(KEY, quiet)
+    assert "holds no original" in views.listen(KEY, 2.0, True, quiet)
+    assert "holds no original" in views.comparison(KEY, 3.0, quiet)
     assert "<img" in views.codes(KEY, 2.0, quiet)
 
 
@@ -123,7 +83,7 @@ def test_a_page_with_effort_takes_it(codec, workspace, upload):
 def test_the_original_is_what_was_uploaded(views, workspace, upload):
     data = wav(1)
     views.open_upload(KEY, upload("talk.wav", data), 3.0, quiet)
-    html = views.listen(KEY, 3.0, True, True, quiet)
+    html = views.listen(KEY, 3.0, True, quiet)
     sent = soundfile.read(io.BytesIO(data), dtype="int16")[0]
     np.testing.assert_array_equal(soundfile.read(published(workspace, html, ".wav"), dtype="int16")[0], sent)
 
@@ -144,7 +104,7 @@ def test_what_cannot_be_taken_is_refused_in_a_line(views, workspace, upload, nam
     html = views.open_upload(KEY, upload(name.replace("/", "_"), data), 3.0, quiet)
     assert html.startswith('<div class="problem"') and words in html
     assert str(workspace.root) not in html and "<b>x" not in html
-    assert "choose a recording first" in views.listen(KEY, 3.0, False, True, quiet)
+    assert "choose a recording first" in views.listen(KEY, 3.0, False, quiet)
 
 
 def test_a_file_that_does_not_tell_its_length_is_stopped(views, upload, codec):
@@ -175,8 +135,11 @@ def test_long_recordings_wait_for_the_button_and_keep_one_take(views, workspace,
         "seconds decoded",
     }
     kept = published(workspace, first, ".wav")
-    assert "press Listen" in views.listen(KEY, 1.0, False, False, quiet) and kept.exists()
-    assert "<audio" in views.listen(KEY, 1.0, False, True, quiet) and not kept.exists()
+    assert views.postponed(KEY, 3.0) == ""
+    assert "Press Listen for 1 kbps" in views.postponed(KEY, 1.0) and kept.exists()
+    there = []
+    assert "<audio" in views.listen(KEY, 1.0, False, lambda *_: there.append(kept.exists()))
+    assert all(there) and not kept.exists()
 
 
 def test_work_ends_when_the_visitor_leaves(views, workspace, upload):
@@ -199,8 +162,8 @@ def test_a_new_wish_ends_the_one_before(views, upload):
             while views._workspace.session(KEY)._wish < 3:
                 time.sleep(0.01)
 
-    asking = threading.Thread(target=lambda: results.append(views.listen(KEY, 2.0, False, True, quiet)))
-    assert "something else was asked for" in views.listen(KEY, 3.0, False, True, ask_for_another)
+    asking = threading.Thread(target=lambda: results.append(views.listen(KEY, 2.0, False, quiet)))
+    assert "something else was asked for" in views.listen(KEY, 3.0, False, ask_for_another)
     asking.join()
     assert "2kbps.grit" in results[0]
 
@@ -208,15 +171,15 @@ def test_a_new_wish_ends_the_one_before(views, upload):
 def test_recordings_that_would_be_too_large_as_wav(views, upload):
     views.limits = Limits(wav_bytes=100_000, grit_bytes=1000)
     assert "more than 0 MB of sound" in views.open_upload(KEY, upload("a.wav", wav(1, 60000)), 3.0, quiet)
-    assert "too large for this page" in views.open_upload(KEY, upload("a.grit", b"grit" + bytes(1000)), 3.0, quiet)
+    assert "too large for this page" in views.open_upload(KEY, upload("a.grit", MAGIC + bytes(1000)), 3.0, quiet)
 
 
 def test_entropy_coded_files_play_lose_packets_and_are_drawn(tiny_model, workspace, upload, tmp_path):
     sys.path.insert(0, str(Path(__file__).parent / "golden"))
     import contexts as golden
 
-    network = model_store.load(tiny_model).network
-    model_store.save(tmp_path / "coded", network)
+    network = store.load(tiny_model)
+    store.save(tmp_path / "coded", network)
     write_contexts(tmp_path / "coded", network, golden.tensors(12, 10, 8, 8))
     views = Views(load(tmp_path / "coded"), workspace, Limits())
     data = published(workspace, views.open_upload(KEY, upload("a.wav", wav(11)), 3.0, quiet), ".grit").read_bytes()
@@ -225,7 +188,7 @@ def test_entropy_coded_files_play_lose_packets_and_are_drawn(tiny_model, workspa
     html = views.open_upload(KEY, upload("a.grit", data), 6.0, quiet)
     assert published(workspace, html, ".grit").read_bytes() == data
     assert "of 9 packets are gone" in views.loss(KEY, 2.0, 20, 0, quiet) and "<img" in views.codes(KEY, 2.0, quiet)
-    lower = published(workspace, views.listen(KEY, 2.0, False, True, quiet), ".grit").read_bytes()
+    lower = published(workspace, views.listen(KEY, 2.0, False, quiet), ".grit").read_bytes()
     assert lower == bitstream.truncate(data, 2.0) and len(lower) < len(data)
 
 
@@ -235,7 +198,7 @@ def test_two_visitors_with_the_same_upload(views, workspace, upload):
     sound = published(workspace, second, ".wav")
     views.leave("one")
     assert workspace.find(first.split("sound/")[1].split("/")[0]) is None
-    assert sound.exists() and "<audio" in views.listen("two", 1.0, False, True, quiet)
+    assert sound.exists() and "<audio" in views.listen("two", 1.0, False, quiet)
 
 
 def test_file_names_cannot_escape(workspace, tmp_path):
@@ -294,10 +257,14 @@ def test_pictures(codec):
     kept = pictures.stages_kept(data, codec.bitrates, 500)
     codes = pictures.read_codes(codec, data, 500)
     assert kept.shape == (len(codec.bitrates), 500) and (np.diff(kept, axis=0) >= 0).all()
-    whole = codec.encode(tone(1, 16000 * 12, 16000), 16000, 6.0).indices[0, :, :500].numpy()
+    whole = codec.encode(tone(1, 16000 * 12, 16000), 16000, 6.0).indices[0, :, :500]
     np.testing.assert_array_equal(codes[codes >= 0], whole[codes >= 0])
-    for png in (pictures.codes_png(codes, kept, codec.bitrates, 5, 50), pictures.spectrogram_png(np.zeros(100), 8000)):
-        assert png.startswith(b"\x89PNG")
+    for png, size in (
+        (pictures.codes_png(codes), (500, len(codes))),
+        (pictures.kept_png(kept, len(codes)), (500, len(codec.bitrates))),
+        (pictures.spectrogram_png(np.zeros(100), 8000), (480, 150)),
+    ):
+        assert Image.open(io.BytesIO(png)).size == size
 
 
 def test_examiner_asks_judges_and_counts():
@@ -344,13 +311,24 @@ def test_opus_comes_near_and_stays_aligned(tmp_path):
     assert abs(shift) <= 2
 
 
+def test_a_comparison_begins_with_the_bitrate_at_hand(views):
+    views.open_clip(KEY, next(iter(CLIPS)), 3.0, quiet)
+    for bitrate in (views.codec.bitrates[0], views.codec.bitrates[-1]):
+        (row,) = re.findall(r"<tr [^>]*aria-current=true.*?</tr>", views.comparison(KEY, bitrate, quiet))
+        assert f"{bitrate:g} kbps</b>" in row
+    assert "99 kbps is no bitrate" in views.comparison(KEY, 99.0, quiet)
+
+
 def test_comparison_without_opus(views, monkeypatch):
     monkeypatch.setattr(opus, "available", lambda: False)
     monkeypatch.setattr(compare, "find_spec", lambda name: None)
     views.open_clip(KEY, next(iter(CLIPS)), 3.0, quiet)
-    html = views.comparison(KEY, quiet)
-    assert html.count("<figure") == 1 + len(views.codec.bitrates)
-    assert "pip install pesq pystoi" in html and "With opusenc installed" in html
+    html = views.comparison(KEY, 3.0, quiet)
+    assert html.count("<tr ") == 1 + len(views.codec.bitrates)
+    # Nothing but a line that says what would add it: no column without a number.
+    table = html.split("</table>")[0]
+    assert "PESQ" not in table and "STOI" not in table and "Opus" not in table
+    assert "pip install pesq adds PESQ" in html and "opus-tools puts Opus beside it" in html
 
 
 def test_the_server_answers_to_its_own_names_alone(workspace, tiny_model, monkeypatch):

@@ -1,168 +1,32 @@
 """The listening page in a real browser, without a network: what a visitor does, by mouse, keyboard and thumb."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 import time
 import urllib.request
 
+import chromium
+import demo_pages
 import pytest
 import soundfile
 from conftest import tone
+from demo_pages import is_playing, move_slider, save, send, shown, wait_for_change
 
-from gritcodec import bitstream, cli
-from gritcodec.codec import load
-from gritcodec.demo import opus
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-REQUIRED = os.environ.get("GRITCODEC_BROWSER") == "required"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync"]
-# Whatever is not on this machine ends at a proxy that is not there.
-FLAGS += ["--proxy-server=http://127.0.0.1:9", "--proxy-bypass-list=127.0.0.1"]
-FLAGS += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-# Starts the command and writes down every address but loopback that the server's process asks for.
-WATCHED = """
-import sys
-def watch(event, values):
-    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
-        name = values[1] if event != "socket.getaddrinfo" else values
-        host = str(name[0] if isinstance(name, tuple) else name)
-        if host not in ("127.0.0.1", "localhost", "::1", "None", "") and not host.startswith("/"):
-            print(event, host, file=open(sys.argv[1], "a"))
-sys.addaudithook(watch)
-from gritcodec.cli import main
-sys.exit(main(sys.argv[2:]))
-"""
+from gritcodec import bitstream
+from gritcodec.cli import app as cli
+from gritcodec.codec.codec import load
+from gritcodec.demo import compare, opus
 
 pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None and not REQUIRED, reason="needs chromium"),
+    chromium.needed,
     # One server and one browser for all of these tests.
     pytest.mark.xdist_group("browser"),
 ]
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("page")
-
-
-@pytest.fixture(scope="module")
-def address(tiny_model, home):
-    """A running page with small limits; at its end nothing is left and nothing was asked of the network."""
-    temporary, calls = home / "temporary", home / "calls"
-    temporary.mkdir()
-    options = ["demo", "--model", str(tiny_model), "--port", "0", "--max-upload", "1MB", "--max-minutes", "0.25"]
-    with subprocess.Popen(
-        [sys.executable, "-c", WATCHED, str(calls), *options],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"},
-    ) as server:
-        assert server.stdout is not None
-        found = re.search(r"http://127\.0\.0\.1:\d+/", server.stdout.readline())
-        assert found is not None
-        yield found[0]
-        server.terminate()
-        assert server.wait(30) == 143
-    assert not calls.exists(), calls.read_text()
-    assert not list(temporary.iterdir())
-
-
-@pytest.fixture(scope="module")
-def browser(address):
-    from playwright.sync_api import sync_playwright
-
-    assert CHROMIUM is not None, "chromium is required here: apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def context(browser):
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def visit(browser, context, address):
-    """Open the page as a new visitor; a test fails if anything was asked of another machine, or forbidden to be."""
-    strangers, opened = [], []
-
-    def heard(message):
-        if "Content Security Policy" in message.text:
-            strangers.append(message.text)
-
-    def asked(url):
-        if not url.startswith((address, address.replace("http", "ws"), f"blob:{address}", "data:")):
-            strangers.append(url)
-
-    def open_page(**options):
-        page = browser.new_context(**options).new_page() if options else context.new_page()
-        opened.append(page)
-        page.on("console", heard)
-        page.on("request", lambda request: asked(request.url))
-        page.on("websocket", lambda websocket: asked(websocket.url))
-        page.set_default_timeout(20_000)
-        page.goto(address)
-        page.wait_for_selector("#card audio")
-        return page
-
-    yield open_page
-    for page in opened:
-        page.close()
-    assert not strangers
-
-
-@pytest.fixture
-def page(visit):
-    return visit()
-
-
-def shown(page, name="#bytes"):
-    return page.inner_text(f"#card {name} dd")
-
-
-def wait_for_change(page, before):
-    page.wait_for_function(
-        "before => { const now = document.querySelector('#card #bytes dd'); return now && now.innerText !== before }",
-        arg=before,
-    )
-
-
-def move_slider(page, key):
-    before = shown(page)
-    page.locator("#bitrate input[type=range]").focus()
-    page.keyboard.press(key)
-    wait_for_change(page, before)
-
-
-def save(page, selector, folder):
-    with page.expect_download() as download:
-        page.click(selector)
-    target = folder / download.value.suggested_filename
-    download.value.save_as(target)
-    return target
-
-
-def send(page, path):
-    page.click("#tab-upload-button")
-    if page.locator("#upload button[aria-label=Clear]").count():
-        page.click("#upload button[aria-label=Clear]")
-    page.set_input_files("#upload input[type=file]", str(path))
-
-
-def is_playing(page, selector):
-    page.wait_for_function(
-        "name => { const it = document.querySelector(name); return it?.paused === false && it.currentTime > 0.05 }",
-        arg=selector,
-    )
+# What the tests of this page in a browser share.
+home, limits, address, browser = demo_pages.home, demo_pages.limits, demo_pages.address, demo_pages.browser
+context, visit, page = demo_pages.context, demo_pages.visit, demo_pages.page
 
 
 def test_listen_change_the_bitrate_download_and_decode(page, tmp_path, tiny_model, capsys):
@@ -182,19 +46,24 @@ def test_listen_change_the_bitrate_download_and_decode(page, tmp_path, tiny_mode
     assert cli.main(["decompress", str(grit), str(tmp_path / "again.wav"), "--model", str(tiny_model)]) == 0
     assert (tmp_path / "again.wav").read_bytes() == wav.read_bytes()
     capsys.readouterr()
-    page.check("#off input")
-    page.wait_for_selector("#card .off audio")
-    is_playing(page, "#card .off audio")
+    page.check("#version input[value=Original]")
+    page.wait_for_selector("#card .original audio")
+    is_playing(page, "#card .original audio")
     page.locator("#bitrate input[type=range]").focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_selector("#card #download-grit")
-    page.wait_for_function("!document.querySelector('#off input').checked")
-    page.check("#off input")
-    page.wait_for_selector("#card .off audio")
+    page.wait_for_function("document.querySelector('#version input[value=Compressed]').checked")
+    page.check("#version input[value=Original]")
+    page.wait_for_selector("#card .original audio")
     send(page, grit)
-    page.wait_for_selector("#card :text('austen-3.5kbps: out of the .grit file')")
-    assert shown(page) == f"{grit.stat().st_size:,} bytes" and not page.is_checked("#off input")
-    assert page.input_value("#bitrate input[type=number]") == "3.5"
+    page.wait_for_selector("#card h3:has-text('austen-3.5kbps'):has-text('as uploaded')")
+    assert shown(page) == f"{grit.stat().st_size:,} bytes" and page.is_checked("#version input[value=Compressed]")
+    page.wait_for_function("document.querySelector('#number input').value === '3.5'")
+    # Under the name it came with, and at another bitrate under the name of that one.
+    again = save(page, "#download-grit", tmp_path / "again")
+    assert again.name == grit.name and again.read_bytes() == grit.read_bytes()
+    move_slider(page, "ArrowLeft")
+    assert save(page, "#download-wav", tmp_path).name == "austen-3kbps.wav"
 
 
 def test_uploads_good_and_bad(page, tmp_path):
@@ -234,27 +103,36 @@ def test_microphone(page):
 def test_all_bitrates_side_by_side(page, tiny_model):
     page.click("#compare")
     page.wait_for_selector("#table")
-    rows = page.locator("#table tbody tr").count()
-    assert rows == len(load(tiny_model).bitrates) and page.locator("#comparison figure.grit audio").count() == rows
-    page.wait_for_function("[...document.querySelectorAll('#comparison audio')].every(player => player.duration > 7)")
-    page.evaluate("document.querySelectorAll('#comparison img').forEach(image => { image.loading = 'eager' })")
-    page.wait_for_function("[...document.querySelectorAll('#comparison img')].every(image => image.naturalWidth > 0)")
-    cells = page.locator("#table tbody tr").last.locator("td").all_inner_texts()
-    assert float(cells[1]) > 5.5 and re.fullmatch(r"-|\d\.\d\d", cells[4]) and re.fullmatch(r"-|[\d.-]+", cells[5])
+    ours = page.locator("#table tr.gritcodec")
+    assert ours.count() == len(load(tiny_model).bitrates)
+    head = page.locator("#table thead th").all_inner_texts()
+    cells = ours.last.locator("td").all_inner_texts()
+    assert float(cells[0]) > 5.5 and re.fullmatch(r"[\d,]+", cells[1]) and re.fullmatch(r"\d+ x", cells[2])
+    assert head == ["play", "kbps", "bytes", "smaller", *compare.measures()] and len(cells) == len(head) - 1
     if opus.available():
-        assert abs(float(cells[6]) - float(cells[1])) < 1 and float(cells[7]) > 1.5 and float(cells[8]) > 0.7
-    page.set_viewport_size({"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    # One player at a time.
-    page.evaluate("document.querySelectorAll('#comparison audio')[1].play()")
-    page.evaluate("document.querySelectorAll('#comparison audio')[2].play()")
-    page.wait_for_function("[...document.querySelectorAll('audio')].filter(player => !player.paused).length === 1")
+        # As many as sound different, at their true bitrates; the least that Opus can is said once.
+        rates = [float(text) for text in page.locator("#table tr.opus td.kbps").all_inner_texts()]
+        assert rates and len(set(rates)) == len(rates) and min(rates) > 5
+        assert page.locator("#table small:has-text('its least')").count() == 1
+        assert f"Opus goes no lower than {min(rates):.2f} kbps" in page.inner_text("#comparison")
+    # One player: a row begins where the one before it was; its own button stops it.
+    chosen = "#comparison .chosen figcaption"
+    for row, name in ((1, "gritcodec 1 kbps"), (0, "gritcodec 0.5 kbps")):
+        button = ours.nth(row).locator(".hear")
+        button.click()
+        is_playing(page, "#comparison audio")
+        assert page.inner_text(chosen) == name and button.get_attribute("aria-pressed") == "true"
+        assert page.locator("#comparison .hear[aria-pressed=true]").count() == 1
+        page.wait_for_function("document.querySelector('#comparison .chosen img').naturalWidth > 0")
+    assert ours.first.get_attribute("aria-current") == "true"
+    ours.first.locator(".hear").press("Enter")
+    page.wait_for_function("document.querySelector('#comparison audio').paused")
+    page.wait_for_function("!document.querySelector('.hear[aria-pressed=true]')")
 
 
 def test_blind_test_keeps_the_score(page):
     page.click("#tab-abx-button")
-    page.click("#is-a")
-    page.wait_for_selector("#verdict .problem:has-text('begin a trial first')")
+    assert not page.locator("#is-a").is_visible()
     right = 0
     for number in (1, 2):
         page.click("#ask")
@@ -266,20 +144,12 @@ def test_blind_test_keeps_the_score(page):
         text = page.inner_text("#verdict .score")
         right += page.locator("#verdict .right").count()
         assert f"original against gritcodec: {right} of {number} right" in text
-
-
-def slide_to(page, slider, value):
-    """Arrow keys until the slider's number says so; one pressed while the tab is still being drawn may be lost."""
-    handle, number = page.locator(f"{slider} input[type=range]"), page.locator(f"{slider} input[type=number]")
-    deadline = time.monotonic() + 30
-    while (at := int(number.input_value())) != value:
-        assert time.monotonic() < deadline, f"{slider} stays at {at}"
-        handle.press("ArrowRight" if at < value else "ArrowLeft")
+        page.wait_for_selector("#is-b", state="hidden")
 
 
 def test_lost_packets_and_the_codes(page, tmp_path):
     page.click("#tab-loss-button")
-    slide_to(page, "#percent", 30)
+    page.check("#percent label:has-text('30 %') input")
     page.click("#drop")
     is_playing(page, "#loss audio")
     lost = page.locator("#loss .strip .lost").count()
@@ -289,7 +159,7 @@ def test_lost_packets_and_the_codes(page, tmp_path):
     page.click("#tab-codes-button")
     page.click("#draw")
     page.wait_for_selector("#codes img")
-    page.wait_for_function("document.querySelector('#codes img').naturalWidth > 500")
+    page.wait_for_function("[...document.querySelectorAll('#codes img')].every(it => it.naturalWidth > 300)")
 
 
 def test_a_phone(visit):
@@ -319,9 +189,10 @@ def test_keyboard_only(page):
     reach("#bitrate input[type=range]")
     page.keyboard.press("End")
     wait_for_change(page, before)
-    reach("#off input")
+    reach("#version input[value=Original]")
     page.keyboard.press("Space")
-    page.wait_for_selector("#card .off audio")
+    page.wait_for_selector("#card .original audio")
+    page.keyboard.press("Shift+Tab")
     page.keyboard.press("Space")
     page.wait_for_selector("#card #download-grit")
     reach("#listen")

@@ -70,6 +70,24 @@ def test_clips_that_cannot_be_rated_are_left_out_and_named(clips, tiny_model, tm
         protocol.score_clips(tmp_path / "set", [tmp_path / "set" / "silence.wav"], 6.0, code)
 
 
+@pytest.mark.parametrize("way", ["--in-process", "--no-in-process"])
+def test_means_without_some_clips_end_with_3(clips, tiny_model, tmp_path, way):
+    clip = next(clips.rglob("*.flac"))
+    waveform, rate = soundfile.read(clip)
+    for name in ("whole", "cut"):
+        soundfile.write(tmp_path / f"{name}.wav", waveform, rate)
+    data = (tmp_path / "cut.wav").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(data[: len(data) // 2])
+    command = [sys.executable, "-m", "gritcodec.evaluate.protocol", str(tmp_path), "--bitrate", "6", way]
+    command += ["--model", str(tiny_model), "--json", str(tmp_path / "scores.json")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 3 and "Traceback" not in done.stderr
+    assert "left out: cut.wav: " in done.stderr and "cut off: " in done.stderr and "| 6 |" in done.stdout
+    assert [score["clip"] for score in json.loads((tmp_path / "scores.json").read_text())] == ["whole.wav"]
+    (tmp_path / "cut.wav").unlink()
+    assert subprocess.run(command, capture_output=True).returncode == 0
+
+
 def test_a_command_that_fails_tells_why_in_a_line(clips, tmp_path):
     with pytest.raises(UsageError, match=r"^no model 'nothing'"):
         protocol.score_clip(next(clips.rglob("*.flac")), "x", 6.0, protocol.command_coder("nothing"))

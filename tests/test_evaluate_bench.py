@@ -19,7 +19,7 @@ import soundfile
 from conftest import tone
 
 import gritcodec
-from gritcodec import cli
+from gritcodec.cli import app as cli
 from gritcodec.errors import AudioError, UsageError
 from gritcodec.evaluate import bench, conditions, listen, page, plan, results, sets, trials
 from gritcodec.evaluate.contenders.base import Contender, Original, read_pcm, write_pcm
@@ -120,11 +120,13 @@ def test_conditions_are_made_of_the_clips_and_always_the_same(clips, sounds, tmp
     clean = written(clips, tmp_path)
     by_name = {clip.name: read_pcm(clip.path)[0] / 32768 for clip in clean}
     for name in conditions.CONDITIONS:
+        if name == "telephone" and conditions.missing(name, None) and os.environ.get("GRITCODEC_PEERS") != "required":
+            continue
         made = conditions.build(name, clean, 2, sounds, tmp_path / "one", 0)
         again = conditions.build(name, clean, 2, sounds, tmp_path / "two", 0)
         assert [clip.digest for clip in made] == [clip.digest for clip in again] and made
         assert all(clip.condition == name and not clip.faint for clip in made)
-        if name == "music":
+        if name in ("music", "telephone"):
             continue
         assert {clip.name[:4] for clip in made} == {"read", "tone"}
         clip = next(clip for clip in made if clip.name.startswith("reader"))
@@ -216,7 +218,9 @@ def test_what_is_known_is_not_measured_again(clips, tmp_path):
     assert Counting.coded == 9
     for kept in (tmp_path / "cache").rglob("*.json"):
         kept.write_text("{ broken")
-    assert first == bench.run(tasks(Counting("1"), clean, tmp_path / "cache", "estoi"), 1, print)
+    again = bench.run(tasks(Counting("1"), clean, tmp_path / "cache", "estoi"), 1, print)
+    # Measured anew: a sum may be rounded in another way where arrays lie elsewhere in memory.
+    assert [score.values["estoi"] for score in again] == pytest.approx([score.values["estoi"] for score in first])
 
 
 def test_new_words_make_old_word_error_rates_stale(clips, tmp_path, monkeypatch):
@@ -270,7 +274,9 @@ def test_the_command_writes_table_plot_and_a_page_that_needs_nothing_else(clips,
     text = (docs / "results.md").read_text()
     assert text == (out / "results.md").read_text() and str(tmp_path) not in text
     assert "## PESQ-WB by language" in text and "| en (2) | it (1) |" in text and "noisy (2)" in text
-    assert "mp3 16: 1105 samples" in text and (docs / "results.png").read_bytes().startswith(b"\x89PNG")
+    assert re.search(r"\| mp3 16 \| [\d.]+ \| [\d.]+ \| 1105 \|", text) and (
+        docs / "results.png"
+    ).read_bytes().startswith(b"\x89PNG")
     html = (out / "index.html").read_text()
     assert not re.search(r'(src|href)="(?!data:)', html) and html.count("data:audio/flac;base64,") >= 4 * 4
     found = results.load(out)

@@ -14,7 +14,7 @@ import pytest
 
 import gritcodec
 from gritcodec.errors import AudioError, UsageError
-from gritcodec.evaluate import align, contenders, metrics, sets
+from gritcodec.evaluate import align, contenders, measures, metrics, plan, sets
 from gritcodec.evaluate.contenders import base, neural
 
 RATE = contenders.RATE
@@ -23,10 +23,10 @@ CLIP = Path(gritcodec.__file__).parent / "clips" / "austen.flac"
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> sets.Clip:
-    """Three seconds of speech as codecs get them."""
+    """Three seconds of speech, and a part of any codec's frame, as codecs get them."""
     source = sets.Source("austen.flac", CLIP, "en")
     folder = tmp_path_factory.mktemp("clips")
-    return sets.write_clip(sets.load(source)[: 3 * RATE], source, sets.CLEAN, folder)
+    return sets.write_clip(sets.load(source)[: 3 * RATE + 319], source, sets.CLEAN, folder)
 
 
 def there(name: str, weights: dict[str, Path] | None = None) -> contenders.Contender:
@@ -47,29 +47,32 @@ def code(contender: contenders.Contender, clip: sets.Clip, folder: Path) -> tupl
     return kbps, base.resample_pcm(samples, rate, RATE) / 32768
 
 
-# How good each must at least be tells that it is aligned: 10 ms off cost more than what is left above these.
+# What each costs at least and at most; how good it must at least be, which tells that it is aligned, for 10 ms off cost
+# more than what is left above these; between which lags what comes back is late, in samples.
 PEERS = [
-    ("opus:6", 5.0, 7.5, 0.80),
-    ("opus:16", 14.0, 19.0, 0.93),
-    ("codec2:1300", 1.3, 1.5, 0.55),
-    ("codec2:3200", 3.2, 3.4, 0.68),
-    ("speex:4", 11.0, 15.0, 0.85),
-    ("amr-wb:12.65", 13.0, 14.5, 0.92),
-    ("lc3:16", 16.0, 19.0, 0.90),
-    ("mp3:16", 16.0, 17.5, 0.85),
+    ("opus:6", 5.0, 7.0, 0.80, (1, 1)),
+    ("opus:16", 14.0, 19.0, 0.93, (-1, 1)),
+    ("opus-1.6:16", 14.0, 19.0, 0.93, (-1, 1)),
+    ("codec2:1300", 1.3, 1.5, 0.55, (290, 370)),
+    ("codec2:3200", 3.2, 3.4, 0.68, (290, 370)),
+    ("speex:4", 11.0, 15.0, 0.85, (-1, 1)),
+    ("amr-wb:12.65", 13.0, 14.5, 0.92, (94, 96)),
+    ("lc3:16", 16.0, 19.0, 0.90, (0, 0)),
+    ("mp3:16", 16.0, 17.5, 0.85, (1105, 1105)),
 ]
 
 
-@pytest.mark.parametrize("name, least, most, estoi", PEERS)
-def test_a_peer_costs_its_rate_and_comes_back_aligned(name, least, most, estoi, clip, tmp_path):
-    contender = there(name)
-    kbps, decoded = code(contender, clip, tmp_path)
+@pytest.mark.parametrize("name, least, most, estoi, lags", PEERS)
+def test_a_peer_costs_its_rate_and_comes_back_whole_at_a_lag_that_is_found(
+    name, least, most, estoi, lags, clip, tmp_path
+):
+    kbps, decoded = code(there(name), clip, tmp_path)
     assert least <= kbps <= most
     reference = base.read_pcm(clip.path)[0] / 32768
     lag = align.delay(reference, decoded)
-    assert abs(lag) <= 1 if contender.self_aligned else lag > 1
-    aligned = align.shift(decoded, 0 if contender.self_aligned else lag, len(reference))
-    assert metrics.estoi(reference, aligned, RATE) > estoi
+    assert lags[0] <= lag <= lags[1]
+    assert len(decoded) >= len(reference) + lag - 1, "its end is there"
+    assert metrics.estoi(reference, align.shift(decoded, lag, len(reference)), RATE) > estoi
     assert sorted(path.name for path in tmp_path.iterdir()) == ["decoded.wav", "packed"]
 
 
@@ -93,7 +96,7 @@ def test_a_model_is_a_contender_like_any_other(clip, tmp_path, tiny_model):
         ("codec2:9", "codec2:9: its modes are 3200"),
         ("amr-wb:7", "amr-wb:7: its modes are 6.6"),
         ("mp3:17", "mp3:17: its rates"),
-        ("speech-16k:much", "give a bitrate in kbps"),
+        ("speech-16k:much", "is not a bitrate"),
         ("gsm", "no codec 'gsm': there are original, opus,"),
     ],
 )
@@ -168,8 +171,8 @@ def test_neural_peers_run_with_the_users_weights(name, rate, kbps, clip, tmp_pat
     work = tmp_path / "work"
     work.mkdir()
     true, decoded = code(contender, clip, work)
-    # A frame more or less, and nine bytes.
-    assert true == pytest.approx(kbps, rel=0.05) and abs(len(decoded) - clip.seconds * RATE) < RATE / 10
+    # A frame more or less, and nine bytes; the last samples too, though DacModel by itself drops up to 327.
+    assert true == pytest.approx(kbps, rel=0.05) and len(decoded) == round(clip.seconds * RATE)
     with pytest.raises(AudioError, match="these weights have"):
         there(f"{name}:999", {name: tmp_path / "weights"}).encode(clip.path, work / "packed")
 
@@ -199,12 +202,9 @@ def test_neural_peers_without_weights_say_what_they_need(tmp_path):
         contenders.parse_weights(["dac=/nowhere/at/all"])
 
 
-@pytest.mark.parametrize("lag", [0, 1, 95, 1105, -40])
-def test_a_delay_is_found_to_the_sample(lag):
-    reference = sets.load(sets.Source("austen.flac", CLIP))
-    delayed = align.shift(reference, -lag, len(reference)) if lag >= 0 else reference[-lag:]
-    noise = np.random.default_rng(0).standard_normal(len(delayed))
-    decoded = 0.7 * delayed + 0.01 * noise
-    assert align.delay(reference, decoded) == lag
-    back = align.shift(decoded, lag, len(reference))
-    assert len(back) == len(reference) and metrics.si_sdr(reference, back, RATE) > 5
+def test_every_size_names_codecs_and_measures_that_there_are():
+    for size in plan.SIZES.values():
+        assert len(contenders.contenders(size.peers, {})) >= len(size.peers)
+        assert set(size.measures) <= set(measures.MEASURES)
+    families = {each.family for each in contenders.contenders(plan.SIZES["nightly"].peers, {})}
+    assert families == set(contenders.families()) - set(contenders.NEURAL)

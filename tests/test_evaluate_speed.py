@@ -13,7 +13,8 @@ import pytest
 import soundfile
 from conftest import tone
 
-from gritcodec.evaluate import command, results, tables
+from gritcodec.cli import evaluation as command
+from gritcodec.evaluate import results, tables
 from gritcodec.train.packing import RecipeError
 
 ROOT = Path(__file__).parents[1]

@@ -1,6 +1,7 @@
 """The network: causality, streaming equals offline, delay and lengths as documented."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from gritcodec.nn.autoencoder import Autoencoder
 from gritcodec.nn.config import NetworkConfig, QuantizerConfig
 from gritcodec.nn.spectral import CompressedSTFT, InverseSTFT
-from gritcodec.nn.streaming import CausalConv, Stream
+from gritcodec.nn.streaming import CausalConv, CausalDepthwise, Stream
 
 TINY = NetworkConfig(
     encoder_fine=16,
@@ -26,14 +27,15 @@ TINY = NetworkConfig(
 HOP = TINY.hop_length
 
 
-def build(head: str) -> Autoencoder:
+def build(head: str, **inputs: object) -> Autoencoder:
     torch.manual_seed(1)
-    network = Autoencoder(dataclasses.replace(TINY, head=head)).eval()
+    network = Autoencoder(dataclasses.replace(TINY, head=head, **inputs)).eval()
     network.quantizer.initialize(network.encoder(torch.randn(8, HOP * 20)).detach().flatten(0, 1))
     return network.requires_grad_(False)
 
 
 NETWORKS = {head: build(head) for head in ("istft", "waveform")}
+NETWORKS["more to see"] = build("istft", log_magnitudes=True)
 
 
 @pytest.fixture(params=NETWORKS)
@@ -98,6 +100,32 @@ def test_stft_features_keep_phase_and_compress_level():
     assert loud.shape == (1, 20, 322)
     ratio = loud.abs().max() / quiet.abs().max()
     assert float(ratio) == pytest.approx(10**0.3, rel=0.02)
+
+
+def test_logarithms_of_magnitudes_come_after_the_parts():
+    stft, plain = CompressedSTFT(320, 80, logarithms=True), CompressedSTFT(320, 80)
+    tone = torch.sin(torch.arange(1600) * 0.3)[None]
+    features = stft(tone)
+    assert features.shape == (1, 20, stft.features) == (1, 20, 483)
+    assert torch.equal(features[..., :322], plain(tone))
+    quieter = stft(tone * 0.1)[..., 322:] - features[..., 322:]
+    assert float(quieter[0, 10, 15]) == pytest.approx(-0.09 * 2 * math.log(10), rel=1e-3)
+    assert -1.2 < float(stft(torch.zeros(1, 320)).min()) < -1.1
+
+
+def test_a_head_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match="head must be one of"):
+        dataclasses.replace(TINY, head="horn")
+
+
+def test_gradients_of_a_depthwise_convolution_are_those_of_torch():
+    layer, x = CausalDepthwise(6, 7).double().train(), torch.randn(2, 9, 6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(layer, (x,))
+    leaves = [x, *layer.parameters()]
+    mine = torch.autograd.grad(layer(x).square().sum(), leaves)
+    assert torch.equal(layer(x), layer.eval()(x))
+    for a, b in zip(mine, torch.autograd.grad(layer.eval()(x).square().sum(), leaves), strict=True):
+        assert torch.allclose(a, b)
 
 
 def test_strided_convolution_sees_its_stream():

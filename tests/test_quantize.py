@@ -1,6 +1,7 @@
 """GRIT-VQ's mathematics: every check that its definition lists, and the residual quantizer's behaviour."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -321,6 +322,22 @@ def test_every_stages_commitment_reaches_the_encoder():
         grads.append(latents.grad)
     for fewer, more in itertools.pairwise(grads):
         assert not torch.allclose(fewer, more)
+
+
+@pytest.mark.parametrize("stages", [1, 4])
+def test_commitments_of_all_stages_weigh_one_together_unless_told(stages):
+    latents = torch.randn(2, 30, 6)
+    weights = {name: make(stages, commitment_weight=w).eval() for name, w in (("own", None), ("one", 1.0))}
+    left = {name: float(quantizer(latents).losses["commitment"].detach()) for name, quantizer in weights.items()}
+    assert left["own"] == pytest.approx(left["one"] / stages)
+    config = network_config.QuantizerConfig(stages=stages, codebook_size=16, dim=6, beam=1)
+    trained, one = (
+        ResidualGritVQ.from_config(replace(config, commitment_weight=w)) for w in (config.commitment_weight, 1.0)
+    )
+    for quantizer in (trained, one):
+        quantizer.initialize(latents.reshape(-1, 6))
+    found = [float(quantizer.eval()(latents).losses["commitment"].detach()) for quantizer in (trained, one)]
+    assert found[0] == pytest.approx(config.commitment_weight * found[1])
 
 
 def test_all_active_stages_get_the_tasks_gradient_and_no_other():

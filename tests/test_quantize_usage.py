@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from quantizers import make
 
-from gritcodec.quantize import GritVQ, ResidualGritVQ
+from gritcodec.quantize import TRANSFORMS, GritVQ, ResidualGritVQ
 from gritcodec.quantize.kmeans import kmeans
 from gritcodec.train.usage import settle_usage
 
@@ -35,6 +35,24 @@ def test_dead_codes_come_back_only_when_asked():
             quantizer(torch.randn(4, 200, 4))
         assert torch.equal(quantizer.base[0, 8:], far) == (not alive)
         assert (float(quantizer.perplexity()) > 20) == alive
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_a_step_that_replaces_codes_still_has_its_gradient(transform):
+    """Codes are put elsewhere between the forward and the backward pass, which are of those that were there before."""
+    gradients = []
+    for replace_below in (0.0, 0.5):
+        torch.manual_seed(0)
+        quantizer = ResidualGritVQ(4, 2, 32, replace_below=replace_below, transform=transform)
+        quantizer(torch.randn(4, 200, 4))
+        with torch.no_grad():
+            quantizer.usage[:, 8:] = 1e-9
+        before = quantizer.base.detach().clone()
+        out = quantizer(torch.randn(1, 20, 4))
+        (out.values.square().sum() + sum(out.losses.values())).backward()
+        assert torch.equal(quantizer.base, before) == (not replace_below)
+        gradients.append([parameter.grad for parameter in quantizer.parameters()])
+    assert all(torch.equal(plain, replacing) for plain, replacing in zip(*gradients, strict=True))
 
 
 def test_kmeans_uses_every_centre_and_takes_few_points():

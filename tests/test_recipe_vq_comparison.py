@@ -27,13 +27,21 @@ def test_every_method_goes_through_its_levels(tmp_path):
 
 def test_report_keeps_the_prose_and_replaces_the_tables(tmp_path):
     code = f"import sys; sys.path.insert(0, {str(RECIPE)!r}); import report, json; from pathlib import Path\n"
-    code += "runs = json.loads(sys.stdin.read()); report.write(runs, Path('.')); report.write(runs, Path('.'))"
+    code += "runs, trials = json.loads(sys.stdin.read())\n"
+    code += "for _ in range(2): report.write(runs, trials, Path('.'))"
     run = {"level": "latents", "size": 16, "stages": 2, "log_mel": 0.5, "si_sdr": 1.0, "usage": 0.5, "perplexity": 0.25}
     runs = [{**run, "method": m, "seed": s, "log_mel": v} for m, s, v in [("B", 1, 0.5), ("A", 1, 0.3), ("A", 2, 0.5)]]
-    page = tmp_path / "vq-comparison.md"
+    trials = [
+        {**run, "method": "A", "seed": 0, "rates": rates, "first": first, "log_mel": log_mel}
+        for rates, first, log_mel in [(None, 12, 0.7), ([30.0, 0.5], None, 0.6)]
+    ]
+    page = tmp_path / "vq-comparison-tables.md"
     page.write_text("before\n<!-- tables: begin (compare.py writes them) -->\nold\n<!-- tables: end -->\nafter\n")
-    subprocess.run([sys.executable, "-c", code], input=json.dumps(runs), text=True, cwd=tmp_path, check=True)
+    subprocess.run([sys.executable, "-c", code], input=json.dumps([runs, trials]), text=True, cwd=tmp_path, check=True)
     text = page.read_text()
     assert text.startswith("before") and text.endswith("after\n") and "old" not in text
-    assert text.count("| A | 0.400 ± 0.141") == 1 and text.index("| A |") < text.index("| B |")
+    assert text.count("| A | 2 | 0.400 ± 0.141") == 1 and text.index("| A | 2 |") < text.index("| B | 1 |")
+    assert text.index("| A | 30 | 0.5 | as ever | 0.600 | 50% |") < text.index(
+        "| A | own | own | 4,800 | 0.700 | 50% |"
+    )
     assert (tmp_path / "vq-comparison.png").stat().st_size > 1000

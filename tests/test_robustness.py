@@ -1,5 +1,6 @@
 """What goes wrong on real machines: one clear line, the right exit code, nothing half-written."""
 
+import json
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import soundfile
 from conftest import heed_interrupts, tone
 
 import gritcodec
-from gritcodec import cli
+from gritcodec.cli import app as cli
 
 resource = pytest.importorskip("resource", reason="needs a Unix")
 
@@ -38,7 +39,7 @@ def names(folder):
 
 
 def run(*arguments, **options):
-    command = [sys.executable, "-m", "gritcodec", *map(str, arguments)]
+    command = [sys.executable, "-m", "gritcodec", *(a if isinstance(a, bytes) else str(a) for a in arguments)]
     return subprocess.run(command, **{"capture_output": True, "text": True, "timeout": 60, **options})
 
 
@@ -69,7 +70,7 @@ def test_cut_and_flipped_files_give_what_is_there(tmp_path, tiny_model, capsys):
     """Three packets of a second: whatever happens to a byte, the others come through, and the exit code tells."""
     codec = gritcodec.load(tiny_model)
     data = codec.compress(tone(1, 45_000, 16000), 16000, 0.5)
-    whole = codec.decompress(data)[0].numpy()
+    whole = codec.decompress(data)[0]
     source, target = tmp_path / "x.grit", tmp_path / "x.wav"
     arguments = ["decompress", str(source), "--model", str(tiny_model), "--force"]
     for keep in (130, 220, len(data) - 60, len(data) - 1):
@@ -122,7 +123,14 @@ def test_damaged_model(clip, tmp_path, tiny_model):
 
 def test_not_ours(clip, tmp_path):
     assert_error(run("decompress", clip, tmp_path / "out.wav"), 1, "not a .grit file")
-    assert_error(run("info", clip), 1, "not a .grit file")
+    assert_error(run("info", clip), 1, f"{clip}: not a .grit file")
+    (tmp_path / "empty.grit").touch()
+    for arguments in (("info",), ("decompress",), ("truncate", "-b", "1"), ("cut", "--duration", "1"), ("remux",)):
+        verb, *options = arguments
+        out = [] if verb in ("info", "decompress") else [tmp_path / "x.grit"]
+        done = run(verb, tmp_path / "empty.grit", *out, *options)
+        assert_error(done, 1, f"{tmp_path / 'empty.grit'}: not a .grit file: it is empty")
+    (tmp_path / "empty.grit").unlink()
     assert names(tmp_path) == ["clip.wav"]
 
 
@@ -172,13 +180,14 @@ def test_not_a_number(tmp_path, tiny_model):
 
 
 def test_input_that_breaks_off(tmp_path, tiny_model):
-    """A flac file cut in the middle: whatever libsndfile says of it, no crash and nothing half-written."""
+    """A flac file cut in the middle: what is there is coded, and what is missing is said."""
     path = tmp_path / "cut.flac"
     soundfile.write(path, tone(1, 160000, 16000).T, 16000)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     done = run("compress", path, "--model", tiny_model)
-    assert done.returncode in (0, 1) and "bug" not in done.stderr
-    assert names(tmp_path) == (["cut.flac", "cut.grit"] if done.returncode == 0 else ["cut.flac"])
+    assert done.returncode == 3 and "of 10.00 s are there" in done.stderr and done.stderr.count("\n") == 1
+    assert names(tmp_path) == ["cut.flac", "cut.grit"]
+    assert_error(run("compress", path, "--strict", "--force", "--model", tiny_model), 1, "are missing")
 
 
 def test_missing_output_folder(clip, packed, tmp_path, tiny_model):
@@ -236,8 +245,10 @@ def test_closed_pipe_is_quiet(packed):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
 def test_full_standard_output(packed):
     with open("/dev/full", "w") as full:
-        done = run("info", packed, capture_output=False, stdout=full, stderr=subprocess.PIPE)
-    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "No space left" in done.stderr
+        for arguments in (("info", packed), ("models",), ("--help",), ("truncate", packed, "-", "-b", "0.5")):
+            done = run(*arguments, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+            assert done.returncode == 1
+            assert done.stderr == "gritcodec: error: standard output: No space left on device\n"
 
 
 def test_closed_standard_streams(clip, tmp_path, tiny_model):
@@ -247,6 +258,50 @@ def test_closed_standard_streams(clip, tmp_path, tiny_model):
     command = [sys.executable, "-m", "gritcodec", "compress", str(clip), "--model", str(tiny_model)]
     assert subprocess.run(["sh", "-c", shell, "sh", *command], timeout=60).returncode == 0
     assert (tmp_path / "clip.grit").read_bytes() == expected
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_standard_output_by_its_name_is_the_pipe(clip, packed, tmp_path, tiny_model, name):
+    """Redirected to a file or a pipe: never opened anew, replaced, or taken for one more input."""
+    model = ("--model", tiny_model)
+    for arguments in (
+        ("compress", clip, "{}", *model),
+        ("decompress", packed, "{}", *model),
+        ("truncate", packed, "{}", "-b", "0.5"),
+        ("join", packed, packed, "{}"),
+        ("remux", packed, "{}", "--container", "ogg"),
+    ):
+        found = []
+        for out in ("-", name):
+            command = [out if each == "{}" else each for each in arguments]
+            piped = run(*command, text=False)
+            with open(tmp_path / "redirected", "wb") as file:
+                done = run(*command, capture_output=False, stdout=file, stderr=subprocess.PIPE)
+            assert done.returncode == piped.returncode == 0, done.stderr
+            found += [piped.stdout, (tmp_path / "redirected").read_bytes()]
+        # What knows nothing of time is in none of them: all four are the same.
+        assert found[0] and found[0] == found[2] and found[1] == found[3], arguments
+    assert names(tmp_path) == ["clip.wav", "packed.grit", "redirected"]
+
+
+@pytest.mark.parametrize("name", ["/dev/stdin", "/dev/fd/0"])
+def test_standard_input_by_its_name(clip, tmp_path, tiny_model, name):
+    done = run("compress", name, tmp_path / "a.grit", "--model", tiny_model, input=clip.read_bytes(), text=False)
+    assert done.returncode == 0, done.stderr
+    done = run("info", name, input=(tmp_path / "a.grit").read_bytes(), text=False)
+    assert done.returncode == 0 and b"sample rate" in done.stdout
+
+
+def test_a_result_for_a_closed_standard_output(clip, packed, tiny_model):
+    model = ("--model", tiny_model)
+    for arguments in (
+        ("compress", clip, "-", *model),
+        ("decompress", packed, "-", *model),
+        ("truncate", packed, "-", "-b", "0.5"),
+    ):
+        shell = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "gritcodec", *map(str, arguments)]
+        done = subprocess.run(shell, capture_output=True, text=True, timeout=60)
+        assert_error(done, 1, "standard output is closed")
 
 
 def test_closed_standard_input(clip, tmp_path, tiny_model):
@@ -282,3 +337,43 @@ def test_interrupted(tmp_path, tiny_model, number, code):
     assert process.returncode == code and out == ""
     assert err == ("gritcodec: interrupted\n" if number == signal.SIGINT else "")
     assert names(tmp_path) == ["long.wav"]
+
+
+def bare_locale(**more):
+    """The environment of a process whose locale knows nothing but ASCII, and where Python leaves it so."""
+    return {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", **more}
+
+
+def test_text_beyond_ascii_where_the_locale_has_none(clip, tmp_path, tiny_model):
+    tags = ["--tag", "TITLE=Émma 语", "--mark", "1=Überblick"]
+    for name, environment in (("a", None), ("b", bare_locale()), ("c", {**os.environ, "LC_ALL": "C"})):
+        done = run("compress", clip, tmp_path / f"{name}.grit", *tags, "--model", tiny_model, env=environment)
+        assert done.returncode == 0 and done.stderr == ""
+    assert len({(tmp_path / f"{name}.grit").read_bytes() for name in "abc"}) == 1
+    done = run("info", tmp_path / "a.grit", "--json", env=bare_locale())
+    assert done.returncode == 0 and json.loads(done.stdout)["tags"] == {"TITLE": "Émma 语"}
+    assert run("info", tmp_path / "a.grit", env=bare_locale()).returncode == 0
+    done = run("compress", clip, tmp_path / "d.grit", "--tag", b"TITLE=\xe9", "--model", tiny_model)
+    assert_error(done, 2, "--tag: 'TITLE=\\udce9' is not UTF-8 text")
+
+
+def test_names_that_are_no_text(clip, tmp_path, tiny_model):
+    odd = os.fsencode(tmp_path) + b"/\xff\xe9"
+    (tmp_path / "clip.wav").rename(os.fsdecode(odd + b".wav"))
+    model = ("--model", tiny_model)
+    for environment in (None, bare_locale()):
+        for arguments in (
+            ("compress", odd + b".wav", odd + b".grit", "-f", *model),
+            ("decompress", odd + b".grit", odd + b".flac", "-f", *model),
+            ("info", odd + b".grit"),
+            ("truncate", odd + b".grit", odd + b"2.grit", "-b", "1", "-f"),
+            ("join", odd + b".grit", odd + b"2.grit", odd + b"3.grit", "-f"),
+            ("remux", odd + b".grit", odd + b".oga", "-f"),
+            ("roundtrip", odd + b".wav", odd + b"2.wav", "-f", *model),
+        ):
+            done = run(*arguments, env=environment)
+            assert done.returncode == 0 and done.stderr == "", done.stderr
+        for arguments in (("info", odd), ("compress", odd + b".flac", odd + b".grit"), ("decompress", odd + b".wav")):
+            done = run(*arguments, env=environment)
+            assert_error(done, done.returncode, "\\udcff")
+            assert done.returncode in (1, 2) and "this is a bug" not in done.stderr

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 
 from gritcodec import config as configuration
 from gritcodec import model_store
+from gritcodec.engine import store
 from gritcodec.errors import ConfigError, GritcodecError, ModelError
 from gritcodec.nn.autoencoder import Autoencoder
 from gritcodec.nn.config import NetworkConfig
@@ -62,21 +64,108 @@ def test_smoke_run_of_the_shipped_recipe_through_the_command_line(tmp_path):
     recipe = Path(__file__).parent.parent / "recipes/debian-speech/speech-16k.yaml"
     data = configuration.read_yaml(recipe)
     (tmp_path / "run.yaml").write_text(yaml.safe_dump({**data, "runs": str(tmp_path / "runs")}))
-    done = subprocess.run(
-        [sys.executable, "-m", "gritcodec", "train", str(tmp_path / "run.yaml"), "--smoke"],
-        capture_output=True,
-        text=True,
-    )
+    done = command("train", tmp_path / "run.yaml", "--smoke")
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "runs" / "speech-16k-smoke"
+    first, *lines = done.stderr.splitlines()
+    assert first.startswith("training speech-16k-smoke, 10.7 M parameters, on the bundled clip: 4 x 2 s a step, ")
+    assert all(line.startswith("step ") for line in lines), "nobody else's warnings"
+    assert any(line.startswith("step 8 of 12: loss ") for line in lines)
+    assert re.search(r"^step 12: PESQ-WB .* at 1.5 / 3 / 6 kbps, the best so far$", done.stderr, re.MULTILINE)
+    assert done.stdout.splitlines()[0].startswith(f"{folder}: done: step 12 of 12, after ")
+    assert done.stdout.splitlines()[1].startswith("quality: PESQ-WB ")
+    assert done.stdout.splitlines()[-1] == f"next: gritcodec train {tmp_path / 'run.yaml'}"
+    assert done.stdout.count(str(folder)) == 1 and str(folder) not in done.stderr
     steps = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert any("codebook" in line for line in steps), "codes were drawn"
     shares = next(line for line in steps if "gradient-share/mel" in line)
     assert sum(value for name, value in shares.items() if name != "step") == pytest.approx(1.0)
     assert list((folder / "tensorboard").iterdir())
-    network = model_store.load(folder / "model").network
+    network = store.load(folder / "model")
     codes = network.encode(torch.zeros(1, 1, 640))
     assert codes.shape == (1, 14, 2)
+
+
+def command(*arguments, **options):
+    """Run the installed command."""
+    line = [sys.executable, "-m", "gritcodec", *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, **options)
+
+
+@pytest.mark.parametrize("codes", [True, False])
+def test_a_run_that_is_stopped_says_where_it_stands_and_is_exported(tmp_path, codes):
+    """Before the first validation, and before there are codes too: then some are drawn to listen to."""
+    changes = {"steps": 10**6, "quantize_after": 2 if codes else 10**6, "log_every": 10**6, "checkpoint_every": 10**6}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings(tmp_path, **changes)))
+    done = command("train", tmp_path / "run.yaml", "--minutes", "11s" if codes else "1s")
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "runs" / "tiny"
+    # A line every ten seconds: loss, pace, and what is left of the time.
+    assert not codes or re.search(
+        r"^step [\d,]+ of 1,000,000: loss [\d.e+]+, [\d.e-]+ s a step, stops in \d+ s$", done.stderr, re.M
+    )
+    stopped = re.match(rf"{folder}: stopped at step ([\d,]+) of 1,000,000, after \d+ s\n", done.stdout)
+    assert stopped, done.stdout
+    assert f"next: gritcodec train {tmp_path / 'run.yaml'}    # goes on from step {stopped[1]}\n" in done.stdout
+    assert done.stdout.endswith(f"or: gritcodec export {folder}\n")
+    assert ("quality: PESQ-WB " in done.stdout) == codes
+    assert codes or "quality: not measured, there are no codes before step 1,000,000\n" in done.stdout
+    done = command("export", folder)
+    assert done.returncode == 0 and done.stdout == f"{folder / 'export' / 'tiny'}\n", done.stderr
+    assert ("has no codes yet: they are drawn now, from 1,000 latents" in done.stderr) == (not codes)
+    assert f"step {stopped[1].replace(',', '')} of 1000000" in (folder / "export" / "tiny" / "README.md").read_text()
+    sound = tmp_path / "heard.wav"
+    done = command("roundtrip", CLIPS / "austen.flac", sound, "-b", "0.5", "--model", folder / "export" / "tiny", "-q")
+    assert done.returncode == 0 and sound.stat().st_size > 200_000, done.stderr
+
+
+def test_a_quiet_run_says_nothing(tmp_path):
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings(tmp_path)))
+    done = command("train", tmp_path / "run.yaml", "-q")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "runs" / "tiny" / "model").is_dir()
+
+
+@pytest.mark.parametrize("size", [500, 20_000, 60_000])
+def test_a_full_disk_is_no_bug(tmp_path, size):
+    """Whichever file it is that has no room; the checkpoint that was there before stays as it was."""
+    resource = pytest.importorskip("resource", reason="needs a Unix")
+
+    def limit(most=size):
+        # Python ignores SIGXFSZ, so that a write beyond the limit fails as one on a full disk does.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings(tmp_path, steps=4)))
+    assert command("train", tmp_path / "run.yaml", "-q").returncode == 0
+    checkpoint = tmp_path / "runs" / "tiny" / "checkpoint.safetensors"
+    before = checkpoint.read_bytes()
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings(tmp_path, steps=8)))
+    done = command("train", tmp_path / "run.yaml", "-q", preexec_fn=limit)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("gritcodec: error: cannot write ") and done.stderr.count("\n") == 1, done.stderr
+    assert "File too large" in done.stderr and str(tmp_path / "runs" / "tiny") in done.stderr
+    assert checkpoint.read_bytes() == before and not list(checkpoint.parent.rglob("*.part"))
+    out = tmp_path / "model"
+    done = command("export", checkpoint.parent, out, preexec_fn=lambda: limit(min(size, 20_000)))
+    assert done.returncode == 1 and done.stderr.startswith("gritcodec: error: cannot write "), done.stderr
+    assert not out.exists() and not (tmp_path / ".model.part").exists()
+
+
+def test_export_says_what_it_lacks(tmp_path):
+    done = command("export", tmp_path)
+    assert done.returncode == 2 and "no run in" in done.stderr
+    configuration.write_yaml(tmp_path / "config.yaml", parse(settings(tmp_path)))
+    done = command("export", tmp_path)
+    assert done.returncode == 2 and "has no weights yet: they come every 4 steps (checkpoint_every)" in done.stderr
+
+
+def test_the_next_network_keeps_to_its_limits():
+    recipe = Path(__file__).parent.parent / "recipes/debian-speech/speech-16k-next.yaml"
+    config = configuration.from_dict(TrainConfig, configuration.read_yaml(recipe), str(recipe))
+    network = Autoencoder(config.network)
+    assert 2 * sum(p.numel() for p in network.parameters()) < 40e6  # bytes in fp16
+    assert (network.config.hop_length + network.delay) / network.config.sample_rate < 0.040
+    assert learning_rate(config.optimizer, config.steps - 1, config.steps) == 1.0
 
 
 def test_resume_is_exact_to_the_bit(tmp_path):
@@ -112,11 +201,25 @@ def test_training_starts_from_a_model_folder(tmp_path):
     folder = tmp_path / "runs" / "tiny" / "model"
     again = Trainer(parse(settings(tmp_path, name="again", start=str(folder))))
     assert again.network.quantizer.ready
-    shipped = model_store.load(folder).network
+    shipped = store.load(folder)
     waveform = torch.randn(1, 1, 3200)
     assert torch.equal(again.network.eval().encode(waveform), shipped.encode(waveform))
     with pytest.raises(ModelError, match="not the one"):
         Trainer(parse(settings(tmp_path, start=str(folder), network={**TINY, "kernel": 5})))
+
+
+def test_another_run_begins_with_the_weights_of_one_without_codes(tmp_path):
+    first = Trainer(parse(settings(tmp_path, quantize_after=100)))
+    first.run()
+    folder = first.folder / "start"
+    assert not (first.folder / "model").exists()
+    second = Trainer(parse(settings(tmp_path, name="second", start=str(folder), quantize_after=2)))
+    mine = dict(second.network.named_parameters())
+    for name, average in first.average.items():
+        assert torch.allclose(mine[name], average, atol=2e-3) or name.startswith("quantizer.")
+    assert not second.network.quantizer.is_ready
+    second.run()
+    assert (second.folder / "model").is_dir() and second.network.quantizer.is_ready
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path):
@@ -234,12 +337,12 @@ def test_model_folder_round_trip_and_refusals(tmp_path):
     torch.manual_seed(0)
     network = Autoencoder(configuration.from_dict(NetworkConfig, TINY, "tiny")).eval()
     network.quantizer.initialize(torch.randn(200, 8))
-    model_store.save(tmp_path / "m", network)
-    model_store.save(tmp_path / "m2", network)
-    loaded = model_store.load(model_store.resolve(tmp_path / "m"))
+    store.save(tmp_path / "m", network)
+    store.save(tmp_path / "m2", network)
+    loaded = model_store.read(model_store.resolve(tmp_path / "m"))
     assert loaded.name == "m" and len(loaded.fingerprint) == 8
     assert loaded.fingerprint == model_store.fingerprint(tmp_path / "m2")
-    difference = loaded.network.decode(torch.ones(1, 3, 4, dtype=torch.long)) - network.decode(
+    difference = store.load(tmp_path / "m").decode(torch.ones(1, 3, 4, dtype=torch.long)) - network.decode(
         torch.ones(1, 3, 4, dtype=torch.long)
     )
     assert difference.abs().max().item() < 1e-2
@@ -251,4 +354,4 @@ def test_model_folder_round_trip_and_refusals(tmp_path):
     weights = tmp_path / "m" / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:200])
     with pytest.raises(GritcodecError, match="cannot read"):
-        model_store.load(tmp_path / "m")
+        model_store.read(tmp_path / "m")

@@ -7,7 +7,7 @@ import torch
 from test_train import CLIPS, settings
 
 from gritcodec import config as configuration
-from gritcodec.hearing import AudibleDisturbance, EnvelopeDistance, PhaseDerivativeDistance
+from gritcodec.nn.hearing import AudibleDisturbance, EnvelopeDistance, PhaseDerivativeDistance
 from gritcodec.train.augment import add_noise
 from gritcodec.train.config import DataConfig, LossConfig, TrainConfig
 from gritcodec.train.data import open_corpus

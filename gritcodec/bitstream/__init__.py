@@ -1,16 +1,29 @@
 """The .grit file: bytes <-> integers, and nothing else (no torch, no audio, no model).
 
-docs/bitstream.md says the layout exactly. `header`, `packet` and `ending` are the three parts of a file,
-`packing` and `entropy` put the codes into a packet; `reader` reads through damage, `writer` writes, `plan` keeps to
-a budget, `edit` makes files out of files.
+docs/bitstream.md says the layout exactly. `header` (with `fields`), `items` and `ending` are the parts of a file,
+`packing`, `entropy` and `chained` put the codes into a packet; `reader` reads through damage, `writer` writes, `plan`
+keeps to a budget, `edit` and `cutting` make files out of files.
 """
 
 from gritcodec.bitstream.codings import coding_for
 from gritcodec.bitstream.contexts import ContextModel
-from gritcodec.bitstream.edit import Contents, join, read_contents, truncate, whole_header
+from gritcodec.bitstream.cutting import Clock, cut
+from gritcodec.bitstream.edit import (
+    Contents,
+    Segment,
+    join,
+    read_all,
+    read_contents,
+    segments_of,
+    truncate,
+    whole_header,
+)
 from gritcodec.bitstream.header import (
+    CHAINED,
     ENTROPY,
+    MAGIC,
     MAX_CHANNELS,
+    MAX_PACKET_FRAMES,
     MAX_SAMPLE_RATE,
     MAX_SAMPLES,
     PLAIN,
@@ -18,41 +31,56 @@ from gritcodec.bitstream.header import (
     Header,
     parse_header,
 )
-from gritcodec.bitstream.packet import Packet
+from gritcodec.bitstream.items import Chunk, Item, Packet, Pause
 from gritcodec.bitstream.packing import CodeArray, Coding
-from gritcodec.bitstream.plan import needed_stages
+from gritcodec.bitstream.plan import granted_kbps, needed_stages
 from gritcodec.bitstream.reader import Damage, Reader
-from gritcodec.bitstream.writer import Body, LiveWriter, Writer, assemble, assemble_within
+from gritcodec.bitstream.writer import Body, LiveWriter, Part, Writer, assemble, assemble_within, pause_parts
 
-# Every packet of a file that this package writes has so many frames, but the last: whole bytes at any width.
+# Every packet of a file that this package writes has so many frames where nothing else is asked for, but those before
+# a pause and at the end.
 PACKET_FRAMES = 64
 
 __all__ = [
+    "CHAINED",
     "ENTROPY",
+    "MAGIC",
     "MAX_CHANNELS",
+    "MAX_PACKET_FRAMES",
     "MAX_SAMPLES",
     "MAX_SAMPLE_RATE",
     "PACKET_FRAMES",
     "PLAIN",
     "VERSION",
     "Body",
+    "Chunk",
+    "Clock",
     "CodeArray",
     "Coding",
     "Contents",
     "ContextModel",
     "Damage",
     "Header",
+    "Item",
     "LiveWriter",
     "Packet",
+    "Part",
+    "Pause",
     "Reader",
+    "Segment",
     "Writer",
     "assemble",
     "assemble_within",
     "coding_for",
+    "cut",
+    "granted_kbps",
     "join",
     "needed_stages",
     "parse_header",
+    "pause_parts",
+    "read_all",
     "read_contents",
+    "segments_of",
     "truncate",
     "whole_header",
 ]

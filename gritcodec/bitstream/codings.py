@@ -1,8 +1,9 @@
 """Which coding a header names."""
 
+from gritcodec.bitstream.chained import ChainedCoding
 from gritcodec.bitstream.contexts import ContextModel
 from gritcodec.bitstream.entropy import EntropyCoding
-from gritcodec.bitstream.header import ENTROPY, Header
+from gritcodec.bitstream.header import CHAINED, ENTROPY, Header
 from gritcodec.bitstream.packing import Coding, PlainCoding
 
 
@@ -12,6 +13,8 @@ def coding_for(header: Header, contexts: ContextModel | None = None) -> Coding:
     Args:
         header: of the file.
         contexts: of the model that made it; entropy-coded codes cannot be read or written without, but such
-            bodies can be measured and cut.
+            bodies can be measured and, in coding 1, cut.
     """
+    if header.coding == CHAINED:
+        return ChainedCoding(header, contexts)
     return EntropyCoding(header, contexts) if header.coding == ENTROPY else PlainCoding(header)

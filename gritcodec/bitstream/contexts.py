@@ -1,9 +1,10 @@
 """How likely every code is, given those before it: a small network in integers, exact on every machine.
 
-It reads, for each stage of the quantizer, what the stages before it say about the frames around, and gives
-integer weights for the 1024 codes. Products and sums stay below 2^53, so that float64 matrix multiplication
-gives them exactly, in whatever order a library adds; where they stay below 2^24, float32 does, at half the time.
-docs/bitstream.md holds the definition.
+A code is two symbols: the group of its neighbours and its place in the group. For each stage of the quantizer the
+network reads what the stages before it say about the frames around, and gives integer frequencies for the groups,
+then, once the group is known, for the places. All values are integers of 32 bits; where their sums stay below 2^23,
+float32 matrix multiplication gives them exactly, in whatever order a library adds, and float64 does elsewhere.
+docs/entropy-coding.md holds the definition.
 """
 
 from collections.abc import Mapping
@@ -11,178 +12,183 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from gritcodec.bitstream.rangecoder import PRECISION, Weights
+from gritcodec.bitstream.header import MAX_STAGES
 from gritcodec.errors import ModelError
 
-# A stage after the first looks so many frames to either side at the sum of the stages before it; with the vector of
-# the stage just before, these are six vectors, as many as the first stage looks back.
-REACH = 2
-VECTORS = 2 * REACH + 2
+# An input row has so many vectors, so many narrow ones, and for each a number that tells whether it is of anything.
+WIDE, NARROW = 3, 6
+SLOTS = WIDE + NARROW
+# A stage after the first looks so many frames to either side one by one, and at the mean of so many beyond.
+REACH, MEAN = 2, 8
+# So many frames before a packet can matter to it.
+HISTORY = REACH + MEAN
+THERE = 256
+INPUT_LIMIT = 511
 HIDDEN_LIMIT = 1023
-# Logits count in parts of an octave; below so many octaves a weight is zero.
-_PARTS = 64
-_OCTAVES = 21
-_PEAK = 1 << 20
-_LIKELIHOODS = np.array([round(_PEAK * 2 ** (-i / _PARTS)) for i in range(_PARTS * _OCTAVES)] + [0], dtype=np.float64)
-# Integers up to here, and sums of them, are exact in float32.
-_SINGLE = 1 << 24
+LARGEST_SHIFT = 20
+LARGEST_VECTOR_SHIFT = 3
+# Sums below this are exact in float32, and so is the difference of two.
+_SINGLE = 1 << 23
+_INT32 = (1 << 31) - 1
 
 # Name: kind and number of dimensions of the tensors of a model.
 TENSORS = {
+    "order": (np.uint16, 2),
     "vectors": (np.int8, 3),
     "vector_shift": (np.uint8, 1),
+    "narrow": (np.int8, 3),
+    "narrow_shift": (np.uint8, 1),
     "hidden": (np.int8, 3),
     "hidden_bias": (np.int32, 2),
     "hidden_shift": (np.uint8, 1),
-    "output": (np.int8, 3),
-    "output_bias": (np.int32, 2),
-    "output_shift": (np.uint8, 1),
+    "group": (np.int8, 3),
+    "group_bias": (np.int32, 2),
+    "group_shift": (np.uint8, 1),
+    "middle": (np.int8, 3),
+    "middle_bias": (np.int32, 2),
+    "middle_shift": (np.uint8, 1),
+    "place": (np.int8, 4),
+    "place_bias": (np.int32, 3),
+    "place_shift": (np.uint8, 1),
 }
 
 
 class ContextModel:
-    """Weights for the codes of each stage, from the codes that a decoder has already.
+    """Frequencies for the codes of each stage, from the codes that a decoder has already.
 
     Attributes:
         stages: quantizer stages it knows.
         size: codes in each codebook.
+        order: codes by their position, [stages, size]; position = group * places + place.
+        positions: positions by their code, [stages, size].
     """
 
     def __init__(self, tensors: Mapping[str, NDArray]) -> None:
-        """Take the tensors of a model, with S stages of K codes, D dimensions and H hidden units.
+        """Take the tensors of a model: S stages, G groups of P codes, D or E dimensions, H hidden units, M between.
 
         Args:
-            tensors: vectors int8 [S, K, D], vector_shift uint8 [S]; hidden int8 [S, 6 * D, H], hidden_bias
-                int32 [S, H], hidden_shift uint8 [S]; output int8 [S, H, K], output_bias int32 [S, K],
-                output_shift uint8 [S]. Shifts are 0 to 20.
+            tensors: order uint16 [S, G * P], vectors int8 [S, G * P, D], narrow int8 [S, G * P, E], hidden int8
+                [S, 3 * D + 6 * E + 9, H], group int8 [S, H, G], middle int8 [S, H, M], place int8 [S, G, P, M];
+                hidden_bias int32 [S, H], group_bias [S, G], middle_bias [S, M], place_bias [S, G, P]; and for all
+                matrices a shift, uint8 [S]: vector_shift and narrow_shift 0 to 3, the others 0 to 20.
 
         Raises:
-            ModelError: they do not fit each other.
+            ModelError: they do not fit each other, or a sum could leave 32 bits.
         """
-        self._check(tensors)
-        # What all vectors can be divided by is left out until their products are summed: sums are smaller without it.
-        common = tensors["vector_shift"].min(initial=20)
-        shift = (tensors["vector_shift"] - common).astype(np.int64)[:, None, None]
-        vectors = tensors["vectors"].astype(np.int64) << shift
-        kind = np.float32 if self._largest_sum(vectors, tensors["hidden"]) < _SINGLE else np.float64
-        self._vectors = vectors.astype(kind)
-        self._hidden = tensors["hidden"].astype(kind)
-        self._hidden_bias = tensors["hidden_bias"].astype(np.float64)
-        self._unit = float(1 << int(common))
-        self._hidden_scale = np.exp2(-tensors["hidden_shift"].astype(np.float64))
-        largest = HIDDEN_LIMIT * np.abs(tensors["output"].astype(np.int64)).sum(axis=1)
-        single = (largest + np.abs(tensors["output_bias"].astype(np.int64))).max() < _SINGLE
-        kind = np.float32 if single else np.float64
-        self._output = tensors["output"].astype(kind)
-        self._output_bias = tensors["output_bias"].astype(kind)
-        self._output_scale = np.exp2(-tensors["output_shift"].astype(np.float64)).astype(kind)
-        self.stages, self.size, self._dim = self._vectors.shape
-
-    @staticmethod
-    def _check(tensors: Mapping[str, NDArray]) -> None:
-        for name, (kind, dimensions) in TENSORS.items():
-            tensor = tensors.get(name)
-            if tensor is None or tensor.dtype != kind or tensor.ndim != dimensions:
-                raise ModelError(f"the model's table of contexts is damaged: {name}")
-        stages, size, dim = tensors["vectors"].shape
-        units = tensors["hidden"].shape[2]
-        shapes = {
-            "hidden": (stages, VECTORS * dim, units),
-            "hidden_bias": (stages, units),
-            "output": (stages, units, size),
-            "output_bias": (stages, size),
-        }
-        shapes |= dict.fromkeys(("vector_shift", "hidden_shift", "output_shift"), (stages,))
-        for name, shape in shapes.items():
-            if tensors[name].shape != shape or (name.endswith("_shift") and tensors[name].max() > 20):
-                raise ModelError(f"the model's table of contexts is damaged: {name}")
-
-    @staticmethod
-    def _largest_sum(vectors: NDArray[np.int64], hidden: NDArray[np.int8]) -> int:
-        """Return what no sum of products of any codes, nor a part of one, exceeds."""
-        largest = np.abs(vectors).max(axis=1, initial=0)
-        before = np.cumsum(largest, axis=0) - largest
-        inputs = np.concatenate([np.tile(before[1:], (1, VECTORS - 1)), largest[:-1]], axis=1)
-        inputs = np.concatenate([np.tile(largest[:1], (1, VECTORS)), inputs])
-        return int((inputs[:, None] @ np.abs(hidden.astype(np.int64))).max(initial=0))
-
-    def packet(self, frames: int) -> "PacketContexts":
-        """Return what gives a packet's weights stage by stage, of one channel."""
-        return PacketContexts(self, frames)
-
-    def weights(self, codes: NDArray[np.integer], stage: int) -> Weights:
-        """Return the weights of all codes of a stage, integers in float32 [frames, size].
-
-        Args:
-            codes: of one packet and channel, [stages, frames]; `stage` is looked at only if it is 0, for the
-                frames before each.
-            stage: from 0.
-        """
-        frames = codes.shape[1]
-        if stage:
-            packet = self.packet(frames)
-            for known in codes[:stage]:
-                packet.add(known)
-            return packet.weights()
-        past = np.concatenate([np.zeros((VECTORS, self._dim), self._vectors.dtype), self._vectors[0][codes[0]]])
-        parts = [past[VECTORS - back : VECTORS - back + frames] for back in range(1, VECTORS + 1)]
-        return self._weights(np.concatenate(parts, axis=1), 0)
-
-    def first_weights(self, before: NDArray[np.integer]) -> Weights:
-        """Return the weights of the first stage's next code, [1, size]; `before`: its codes so far, [frames]."""
-        row = np.zeros((VECTORS, self._dim), self._vectors.dtype)
-        last = before[-VECTORS:][::-1]
-        row[: len(last)] = self._vectors[0][last]
-        return self._weights(row.reshape(1, -1), 0)
-
-    def _weights(self, inputs: NDArray[np.floating], stage: int) -> Weights:
-        sums = (inputs @ self._hidden[stage]).astype(np.float64)
-        sums *= self._unit
-        sums += self._hidden_bias[stage]
-        sums *= self._hidden_scale[stage]
-        np.floor(sums, out=sums)
-        hidden = np.clip(sums, 0, HIDDEN_LIMIT, out=sums).astype(self._output.dtype, copy=False)
-        logits = hidden @ self._output[stage]
-        logits += self._output_bias[stage]
-        logits *= self._output_scale[stage]
-        np.floor(logits, out=logits)
-        best = np.argmax(logits, axis=1)
-        rows = np.arange(len(logits))
-        below = np.subtract(logits[rows, best][:, None], logits, out=logits)
-        weights = _LIKELIHOODS.take(below.astype(np.intp), mode="clip")
-        total = weights.sum(axis=1, keepdims=True)
-        whole = (1 << PRECISION) - self.size
-        # A fraction a / b that is not whole is at least 1 / b away from the next whole number, and a is below 2^44:
-        # the quotient in float64 cannot round up to it.
-        weights *= whole
-        weights /= total
-        np.floor(weights, out=weights)
-        weights[rows, best] += whole - weights.sum(axis=1)
-        return weights.astype(np.float32)
-
-
-class PacketContexts:
-    """The weights of a packet's stages after the first, one stage after the other."""
-
-    def __init__(self, model: ContextModel, frames: int) -> None:
-        """Begin a packet of one channel; `ContextModel.packet` is the usual way here."""
-        self._model, self._stage = model, 0
-        kind, dim = model._vectors.dtype, model._dim
-        self._sums = np.zeros((frames + 2 * REACH, dim), kind)
-        # Rows of inputs: sums of the vectors of the frames around, side by side, and the last stage's vector.
-        self._around = np.lib.stride_tricks.as_strided(
-            self._sums, (frames, (2 * REACH + 1) * dim), self._sums.strides, writeable=False
+        _check(tensors)
+        self.stages, self.groups, self.places, _ = tensors["place"].shape
+        self.size = self.groups * self.places
+        self.order = tensors["order"].astype(np.int64)
+        self.positions = np.argsort(self.order, axis=1)
+        self.wide, self.narrow = tensors["vectors"].shape[2], tensors["narrow"].shape[2]
+        # Wide and narrow side by side.
+        self.vectors = np.concatenate(
+            [_vectors(tensors, "vectors", "vector_shift"), _vectors(tensors, "narrow", "narrow_shift")], axis=2
         )
-        self._inputs = np.empty((frames, VECTORS * dim), kind)
+        # Biases are rows of their own: what they are multiplied by is 1.
+        hidden = _layer(tensors, "hidden", INPUT_LIMIT)
+        # Stages after the second have nothing in the last wide slot.
+        empty = slice((WIDE - 1) * self.wide, WIDE * self.wide)
+        self.hidden = [each if stage < 2 else np.delete(each, empty, axis=0) for stage, each in enumerate(hidden)]
+        # Logits of groups, and the middle, from one product.
+        self.heads = np.concatenate([_layer(tensors, name, HIDDEN_LIMIT) for name in ("group", "middle")], axis=2)
+        self.place = np.ascontiguousarray(_layer(tensors, "place", HIDDEN_LIMIT))
+        self._first_sums: NDArray[np.floating] | None = None
 
-    def add(self, codes: NDArray[np.integer]) -> None:
-        """Take the codes of the next stage, [frames]."""
-        model, dim = self._model, self._model._dim
-        vectors = np.take(model._vectors[self._stage], codes, axis=0, out=self._inputs[:, -dim:], mode="clip")
-        self._sums[REACH:-REACH] += vectors
-        self._stage += 1
+    def first_sums(self) -> NDArray[np.floating]:
+        """Return what each code of stage 0 adds to the hidden sums of the frames after it, [size, SLOTS, H + 1]."""
+        if self._first_sums is None:
+            both = np.clip(self.vectors[0, :-1], -INPUT_LIMIT, INPUT_LIMIT)
+            vectors = [both[:, : self.wide]] * WIDE + [both[:, self.wide :]] * NARROW
+            matrices = np.split(self.hidden[0], np.cumsum([each.shape[1] for each in vectors]))[:SLOTS]
+            self._first_sums = np.stack([v @ matrix for v, matrix in zip(vectors, matrices, strict=True)], axis=1)
+        return self._first_sums
 
-    def weights(self) -> Weights:
-        """Return the weights of the next stage, [frames, size], as `ContextModel.weights` does."""
-        self._inputs[:, : -self._model._dim] = self._around
-        return self._model._weights(self._inputs, self._stage)
+    def hidden_sums(self, inputs: NDArray[np.floating], stage: int) -> NDArray[np.floating]:
+        """Return the sums of a stage's hidden units, [frames, H + 1], from input rows."""
+        return np.dot(inputs.astype(self.hidden[stage].dtype, copy=False), self.hidden[stage])
+
+    def units(self, sums: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return hidden units, [..., H + 1], from their sums, which are overwritten."""
+        np.maximum(sums, 0, out=sums)
+        np.minimum(sums, HIDDEN_LIMIT, out=sums)
+        return np.floor(sums, out=sums).astype(self.heads.dtype, copy=False)
+
+    def logits(self, hidden: NDArray[np.floating], stage: int) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Return logits [..., G] of a stage's groups, and the middle [..., M + 1], from hidden units."""
+        both = np.dot(hidden, self.heads[stage])
+        middle = both[..., self.groups :]
+        np.maximum(middle, -HIDDEN_LIMIT, out=middle)
+        np.minimum(middle, HIDDEN_LIMIT, out=middle)
+        np.floor(middle, out=middle)
+        return both[..., : self.groups], middle.astype(self.place.dtype, copy=False)
+
+    def place_logits(
+        self, middle: NDArray[np.floating], groups: NDArray[np.integer], stage: int
+    ) -> NDArray[np.floating]:
+        """Return logits [frames, P] of the places in groups [frames], from the middle [frames, M + 1]."""
+        return np.matmul(self.place[stage].take(groups, axis=0), middle[:, :, None])[:, :, 0]
+
+
+def _vectors(tensors: Mapping[str, NDArray], name: str, shift: str) -> NDArray[np.float32]:
+    """Return vectors [S, size + 1, D]; the last of each stage, zeros, is of frames that lack it."""
+    vectors = tensors[name].astype(np.int64) << tensors[shift].astype(np.int64)[:, None, None]
+    return np.pad(vectors, ((0, 0), (0, 1), (0, 0))).astype(np.float32)
+
+
+def _layer(tensors: Mapping[str, NDArray], name: str, largest_input: int) -> NDArray[np.floating]:
+    """Return a layer divided by 2^shift, in float32 if that is exact whatever comes in.
+
+    Returns:
+        [S, inputs + 1, outputs], the bias in the last row; of `hidden` and `middle` with one more output, which is
+        always 1; of `place` [S, G, P, M + 1].
+
+    Raises:
+        ModelError: a sum could leave 32 bits.
+    """
+    matrix, bias = tensors[name].astype(np.int64), tensors[f"{name}_bias"].astype(np.int64)
+    axis = -1 if name == "place" else 1
+    most = int((largest_input * np.abs(matrix).sum(axis=axis) + np.abs(bias)).max(initial=0))
+    if most > _INT32:
+        raise ModelError(f"the model's table of contexts is damaged: sums of {name} reach {most}")
+    kind = np.float32 if most < _SINGLE else np.float64
+    scale = np.exp2(-tensors[f"{name}_shift"].astype(np.float64))
+    scale = scale.reshape(-1, *[1] * (matrix.ndim - 1))
+    whole = np.concatenate([matrix, np.expand_dims(bias, axis)], axis=axis) * scale
+    if name in ("hidden", "middle"):
+        one = np.zeros((*whole.shape[:2], 1))
+        one[:, -1] = 1
+        whole = np.concatenate([whole, one], axis=2)
+    return whole.astype(kind)
+
+
+def _check(tensors: Mapping[str, NDArray]) -> None:
+    for name, (kind, dimensions) in TENSORS.items():
+        tensor = tensors.get(name)
+        if tensor is None or tensor.dtype != kind or tensor.ndim != dimensions:
+            raise ModelError(f"the model's table of contexts is damaged: {name}")
+    stages, groups, places, middle = tensors["place"].shape
+    dim, narrow, units = tensors["vectors"].shape[2], tensors["narrow"].shape[2], tensors["hidden"].shape[2]
+    shapes = {
+        "order": (stages, groups * places),
+        "vectors": (stages, groups * places, dim),
+        "narrow": (stages, groups * places, narrow),
+        "hidden": (stages, WIDE * dim + NARROW * narrow + SLOTS, units),
+        "hidden_bias": (stages, units),
+        "group": (stages, units, groups),
+        "group_bias": (stages, groups),
+        "middle": (stages, units, middle),
+        "middle_bias": (stages, middle),
+        "place_bias": (stages, groups, places),
+    }
+    shapes |= {name: (stages,) for name in TENSORS if name.endswith("_shift")}
+    for name, shape in shapes.items():
+        most = LARGEST_VECTOR_SHIFT if name in ("vector_shift", "narrow_shift") else LARGEST_SHIFT
+        if tensors[name].shape != shape or (name.endswith("_shift") and tensors[name].max(initial=0) > most):
+            raise ModelError(f"the model's table of contexts is damaged: {name}")
+    if min(groups, places) < 2 or max(groups, places) > 256 or stages > MAX_STAGES:
+        raise ModelError(
+            f"the model's table of contexts is damaged: {stages} stages, {groups} groups of {places} codes"
+        )
+    if not np.array_equal(np.sort(tensors["order"], axis=1), np.tile(np.arange(groups * places), (stages, 1))):
+        raise ModelError("the model's table of contexts is damaged: order is none")

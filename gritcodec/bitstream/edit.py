@@ -1,19 +1,28 @@
-"""Files out of files, without a model: fewer stages, and one recording after another."""
+"""Files out of files, without a model: fewer stages, one recording after another, a part of one."""
 
 import io
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from gritcodec.bitstream import plan
-from gritcodec.bitstream.codings import coding_for
-from gritcodec.bitstream.contexts import ContextModel
 from gritcodec.bitstream.header import Header
-from gritcodec.bitstream.packing import CodeArray
+from gritcodec.bitstream.items import (
+    KNOWN_CHUNKS,
+    MARK,
+    SPLICE,
+    Chunk,
+    Item,
+    Packet,
+    Pause,
+    moved_mark,
+    read_mark,
+    read_splice,
+    splice_payload,
+)
 from gritcodec.bitstream.reader import Damage, Reader
-from gritcodec.bitstream.writer import Body, LiveWriter, assemble, assemble_within
-from gritcodec.errors import UsageError
+from gritcodec.bitstream.writer import Body, LiveWriter, Part, assemble, assemble_within
+from gritcodec.errors import CorruptFileError, UsageError
 
 
 @dataclass(frozen=True)
@@ -23,37 +32,90 @@ class Contents:
     Attributes:
         header: with the number of samples, unless the file is a live stream that was cut.
         live: whether the header at the beginning does not know the number of samples.
-        bodies: of every packet; None where one was lost.
+        items: packets, pauses and chunks; packets without a body stand for frames that were lost.
         damage: what was wrong; empty in a sound file.
         header_bytes: bytes of the header, which the end repeats.
         ending_bytes: bytes of the end.
-        packet_bytes: bytes of all packets that could be read, their marks and checks included.
     """
 
     header: Header
     live: bool
-    bodies: list[Body | None]
+    items: list[Item]
     damage: list[Damage]
     header_bytes: int
     ending_bytes: int
-    packet_bytes: int
+
+    @property
+    def bodies(self) -> list[Body | None]:
+        """What every packet holds; None where one was lost."""
+        packets = [item for item in self.items if isinstance(item, Packet)]
+        return [None if each.body is None else Body(each.stages, each.frames, each.body) for each in packets]
+
+    @property
+    def packet_bytes(self) -> int:
+        """Bytes of all packets that could be read, their marks and checks included."""
+        return sum(item.size for item in self.items if isinstance(item, Packet))
+
+    @property
+    def frames(self) -> int:
+        """Frames in all, those of pauses and those that were lost included."""
+        return sum(item.frames for item in self.items)
+
+    @property
+    def parts(self) -> list[Part]:
+        """What a writer takes, without chunks that are not known and speak of these very samples.
+
+        Raises:
+            CorruptFileError: packets are lost.
+        """
+        kept: list[Part] = []
+        for item in self.items:
+            if isinstance(item, Packet):
+                if item.body is None:
+                    raise CorruptFileError("the file is damaged: packets are missing")
+                kept.append(Body(item.stages, item.frames, item.body))
+            elif isinstance(item, Pause) or item.mark in KNOWN_CHUNKS or item.is_safe:
+                kept.append(item)
+        return kept
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A recording of a file that may hold several without gaps between.
+
+    Attributes:
+        start_trim: samples of the decoded signal before its first.
+        num_samples: that it gives.
+        items: its packets, pauses and chunks, splices left out.
+    """
+
+    start_trim: int
+    num_samples: int
+    items: list[Item]
 
 
 def read_contents(data: bytes, strict: bool = False) -> Contents:
-    """Read all packets of a file; errors as in `Reader`.
+    """Read all items of a file, the first of chained ones; errors as in `Reader`.
 
     Args:
         data: the file.
-        strict: whether any damage is an error.
+        strict: whether any damage is an error, and more files behind it.
     """
-    reader = Reader(io.BytesIO(data), strict)
-    live = reader.header.num_samples is None
-    bodies: list[Body | None] = []
-    size = 0
-    for packet in reader.packets():
-        size += packet.size
-        bodies.append(None if packet.body is None else Body(packet.stages, packet.frames, packet.body))
-    return Contents(reader.header, live, bodies, reader.damage, reader.header_bytes, reader.ending_bytes, size)
+    contents = next(read_all(data, strict))
+    rest = len(data) - contents.header_bytes - contents.ending_bytes - sum(item.size for item in contents.items)
+    if strict and rest:
+        raise CorruptFileError("other .grit files follow the first one: join makes one file of them")
+    return contents
+
+
+def read_all(data: bytes, strict: bool = False) -> Iterator[Contents]:
+    """Yield the contents of every file that is chained in `data`; errors as in `Reader`."""
+    reader: Reader | None = Reader(io.BytesIO(data), strict)
+    while reader is not None:
+        live = reader.header.num_samples is None
+        items = list(reader.items())
+        yield Contents(reader.header, live, items, reader.damage, reader.header_bytes, reader.ending_bytes)
+        reader = reader.following()
 
 
 def whole_header(data: bytes) -> Header:
@@ -61,6 +123,30 @@ def whole_header(data: bytes) -> Header:
     reader = Reader(io.BytesIO(data), strict=True)
     reader.learn_length()
     return reader.header
+
+
+def segments_of(contents: Contents) -> list[Segment]:
+    """Return the recordings of a sound file.
+
+    Raises:
+        CorruptFileError: they are not as long as the file says.
+    """
+    header = contents.header
+    total = header.num_samples or 0
+    segments: list[Segment] = []
+    trim, items = header.start_trim, list[Item]()
+    samples = total if header.first_segment is None else header.first_segment
+    for item in contents.items:
+        if isinstance(item, Chunk) and item.mark == SPLICE:
+            segments.append(Segment(trim, samples, items))
+            samples, trim = read_splice(item.payload)
+            items = []
+        else:
+            items.append(item)
+    segments.append(Segment(trim, samples, items))
+    if sum(segment.num_samples for segment in segments) != total:
+        raise CorruptFileError("the file is damaged: its parts are not as long as the whole")
+    return segments
 
 
 def truncate(data: bytes, kbps: float | None = None, limit: int | None = None) -> bytes:
@@ -76,85 +162,92 @@ def truncate(data: bytes, kbps: float | None = None, limit: int | None = None) -
         UsageError: the file has not that many stages, or one stage is more than `limit`.
     """
     contents = read_contents(data, strict=True)
-    header = contents.header
-    bodies = [body for body in contents.bodies if body is not None]
+    header, parts = contents.header.edited(), contents.parts
     if kbps is None:
-        return assemble_within(header, bodies, None, limit)
-    stages = plan.nominal_stages(header, kbps)
+        return assemble_within(header, parts, None, limit)
+    stages = plan.nominal_stages(header, kbps) if math.isfinite(kbps) else 0
     if not 1 <= stages <= header.stages:
         step = header.code_bits * header.frame_rate / 100_000
         raise UsageError(f"the file can be cut to {step:g} ... {header.stages * step:g} kbps, not to {kbps:g}")
     if not contents.live:
-        return assemble_within(header, bodies, kbps)
+        return assemble_within(header, parts, kbps)
     # A live stream's header names the most stages that its packets could have, not those that they came to have.
     most = min(plan.needed_stages(header, kbps, short=True), header.stages)
     writer = LiveWriter(replace(header, stages=most, num_samples=None), plan.nominal_kbps(header, kbps))
-    return b"".join([writer.begin(), *map(writer.add, bodies), writer.finish(header.num_samples or 0)])
+    return b"".join([writer.begin(), *map(writer.add, parts), writer.finish(header.num_samples or 0)])
 
 
-def join(files: Sequence[bytes], contexts: ContextModel | None = None) -> bytes:
-    """Return a file that plays the given ones one after the other.
+def join(files: Sequence[bytes], names: Sequence[str] = ()) -> bytes:
+    """Return a file that plays the given ones one after the other, without gaps; packets stay as they are.
 
-    Each recording but the last is followed by what fills up its last frame: 20 to 40 ms at 50 frames a second.
-    A packet that spans two old ones has the stages that both have. Tags are the first file's.
+    Fields and tags are the first file's, marks those of all.
 
     Args:
-        files: one or more sound files of the same model, rate and channels.
-        contexts: of the model that made them, for entropy-coded files.
+        files: one or more sound files of the same model, rate and channels; chained ones count as several.
+        names: of the files in messages; by their numbers where there are none.
 
     Raises:
         FormatError: one is not a .grit file, or damaged.
-        UsageError: they differ in model, sample rate, channels or the layout of packets.
-        WrongModelError: they are entropy-coded, and `contexts` are not their model's.
+        UsageError: they differ in model, sample rate, channels or coding.
     """
-    contents = [read_contents(data, strict=True) for data in files]
-    first = contents[0].header
-    for number, other in enumerate(contents[1:], start=2):
-        _require_alike(first, other.header, number)
-    frames = sum(body.frames for each in contents[:-1] for body in each.bodies if body is not None)
-    last = contents[-1].header.num_samples or 0
-    # An empty recording at the end has no frame of its own: the one before it ends with its own last sample.
-    num_samples = frames * 100 * first.sample_rate // first.frame_rate + last
-    header = replace(first, num_samples=num_samples)
-    return assemble(header, _repacked(header, contents, contexts))
+    contents: list[Contents] = []
+    called = names or [f"file {number}" for number in range(1, len(files) + 1)]
+    for name, data in zip(called, files, strict=True):
+        for each in read_all(data, strict=True):
+            contents.append(each)
+            _require_alike(contents[0].header, each.header, name)
+    segments = [segment for each in contents for segment in segments_by_themselves(each)]
+    return joined(contents[0].header, segments)
 
 
-def _require_alike(first: Header, other: Header, number: int) -> None:
+def segments_by_themselves(contents: Contents) -> list[Segment]:
+    """Return the segments of a file with marks that count from the segment's own beginning."""
+    segments, before = [], 0
+    for segment in segments_of(contents):
+        segments.append(replace(segment, items=[_shifted(item, -before) for item in segment.items]))
+        before += segment.num_samples
+    return segments
+
+
+def _shifted(item: Item, samples: int) -> Item:
+    if isinstance(item, Chunk) and item.mark == MARK and (found := read_mark(item.payload)) is not None:
+        return replace(item, payload=moved_mark(item.payload, max(found[0] + samples, 0)))
+    return item
+
+
+def joined(header: Header, segments: Sequence[Segment]) -> bytes:
+    """Return a file of segments whose marks count from the beginning of each; those without samples are left out."""
+    segments = [segment for segment in segments if segment.num_samples]
+    total = sum(segment.num_samples for segment in segments)
+    frames = [item.frames for segment in segments for item in segment.items if isinstance(item, Packet)]
+    trim = segments[0].start_trim if segments else 0
+    header = replace(
+        header.edited(),
+        num_samples=total,
+        start_trim=trim,
+        first_segment=segments[0].num_samples if len(segments) > 1 else None,
+        packet_frames=max([header.packet_frames, *frames]),
+    )
+    parts: list[Part] = []
+    before = 0
+    for number, segment in enumerate(segments):
+        if number:
+            parts.append(Chunk(0, SPLICE, splice_payload(segment.num_samples, segment.start_trim), 0))
+        moved = [_shifted(item, before) for item in segment.items]
+        parts += Contents(header, False, moved, [], 0, 0).parts
+        before += segment.num_samples
+    return assemble(header, parts)
+
+
+def _require_alike(first: Header, other: Header, name: str) -> None:
     for what, mine, its in (
         ("model", first.fingerprint.hex(), other.fingerprint.hex()),
         ("sample rate", first.sample_rate, other.sample_rate),
         ("number of channels", first.channels, other.channels),
         ("coding", first.coding, other.coding),
+        ("distance of key frames", first.key_frames, other.key_frames),
         ("width of codes", first.code_bits, other.code_bits),
-        ("packet length", first.packet_frames, other.packet_frames),
         ("frame rate", first.frame_rate, other.frame_rate),
     ):
         if mine != its:
-            raise UsageError(f"file {number} cannot be joined to the first: its {what} is {its}, not {mine}")
-
-
-def _repacked(header: Header, contents: Sequence[Contents], contexts: ContextModel | None) -> Iterator[Body]:
-    """Cut the packets of several files into packets anew."""
-    coding = coding_for(header, contexts)
-    waiting: list[CodeArray] = []
-    for body in (body for each in contents for body in each.bodies if body is not None):
-        waiting.append(coding.unpack(body.data, body.stages, body.frames))
-        while (frames := sum(part.shape[2] for part in waiting)) >= header.packet_frames:
-            packet, rest = _split(waiting, header.packet_frames)
-            yield Body.of(coding, packet)
-            waiting = [rest] if frames > header.packet_frames else []
-    if waiting:
-        packet, _ = _split(waiting, header.packet_frames)
-        yield Body.of(coding, packet)
-
-
-def _split(parts: list[CodeArray], frames: int) -> tuple[CodeArray, CodeArray]:
-    """Return the first `frames` frames, with the stages that all of them have, and the rest of the last part."""
-    taken: list[CodeArray] = []
-    left = frames
-    for part in parts:
-        taken.append(part[:, :, :left])
-        rest = part[:, :, left:]
-        left -= taken[-1].shape[2]
-    stages = min(part.shape[1] for part in taken)
-    return np.concatenate([part[:, :stages] for part in taken], axis=2), rest
+            raise UsageError(f"{name} cannot be joined to the first: its {what} is {its}, not {mine}")

@@ -1,31 +1,33 @@
-"""The header of a .grit file: who made it, what the original was, how the codes are cut into packets."""
+"""The header of a .grit file: whose codes, what the original was, how the codes are cut into packets."""
 
 from dataclasses import dataclass, replace
 
-from gritcodec.bitstream import varint
+from gritcodec.bitstream import fields, varint
 from gritcodec.bitstream.crc import crc32c
+from gritcodec.bitstream.fields import MAX_EXTRA_BYTES, UNSAFE, Tags, Unknown
 from gritcodec.errors import CorruptFileError, FormatError, UnsupportedVersionError, UsageError
 
-MAGIC = b"grit"
+# A byte that no UTF-8 text holds, a name, and a line ending that a transfer as text would change.
+MAGIC = b"\xf5GRIT\r\n"
 VERSION = 1
-PRE_RELEASE_MAGIC = b"GRIT"
+PRE_RELEASE_MAGICS = (b"GRIT", b"grit")
 FINGERPRINT_BYTES = 8
 CRC_BYTES = 4
 PLAIN = 0
 ENTROPY = 1
-CODINGS = (PLAIN, ENTROPY)
+CHAINED = 2
+CODINGS = (PLAIN, ENTROPY, CHAINED)
 MAX_CHANNELS = 255
 MAX_SAMPLE_RATE = 768_000
 MAX_STAGES = 63
 MAX_SAMPLES = (1 << 42) - 2
 MAX_PACKET_FRAMES = 512
 MAX_FRAME_RATE = 16_383
-MAX_EXTRA_BYTES = 65_535
 # What a reader may have to hold at once; 255 channels of 12 stages of 64 codes of 10 bits are a quarter of it.
 MAX_BODY_BYTES = 1 << 20
 # Above any header: fixed bytes, varints of 3 + 2 + 7 + 1 + 2 + 2 + 3 bytes, fields, CRC.
 HEADER_LIMIT = 64 + MAX_EXTRA_BYTES
-_TAG = 2
+_FIXED_BYTES = len(MAGIC) + 1 + FINGERPRINT_BYTES
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,25 @@ class Header:
     """What a .grit file says before its packets.
 
     Attributes:
-        fingerprint: 8 bytes that name the model's weights.
+        fingerprint: 8 bytes that name what the codes mean.
         sample_rate: of the original audio, in Hz, 1 to 768000.
         channels: 1 to 255.
         num_samples: samples in each channel of the original, exact; None in a live stream, whose end tells.
         stages: the most quantizer stages that a packet has, 1 to 63.
         code_bits: bits a code, 1 to 16.
-        packet_frames: frames in every packet but the last, 1 to 512.
+        packet_frames: frames of an ordinary packet, 1 to 512.
         frame_rate: frames a second times 100, rounded, 1 to 16383; for budgets and times, not for decoding.
-        coding: how packets hold codes; 0 is plain bit packing, 1 entropy coding.
+        coding: how packets hold codes; 0 is plain bit packing, 1 entropy coding, 2 entropy coding with a past.
         tags: optional (name, value) pairs of text about the recording.
+        start_time: microseconds of Unix time at the first sample, or None.
+        key_frames: with coding 2, how many frames lie between packets that use no past; None: every packet is one.
+        start_trim: samples that the decoder gives before the first one of the recording.
+        first_segment: samples that come before the first splice; None: there is none.
+        encoder: name of the model that made the codes, for people; None: not said.
+        bare: whether packets have no check; in streams that something else protects, never in files.
+        channel_mask: loudspeakers, as in WAVE_FORMAT_EXTENSIBLE, or None.
+        gain: 256ths of a dB by which a player is to amplify, or None.
+        unknown: (key, bytes) of optional fields that this release does not know.
     """
 
     fingerprint: bytes
@@ -54,7 +65,16 @@ class Header:
     packet_frames: int = 64
     frame_rate: int = 5000
     coding: int = PLAIN
-    tags: tuple[tuple[str, str], ...] = ()
+    tags: Tags = ()
+    start_time: int | None = None
+    key_frames: int | None = None
+    start_trim: int = 0
+    first_segment: int | None = None
+    encoder: str | None = None
+    bare: bool = False
+    channel_mask: int | None = None
+    gain: int | None = None
+    unknown: Unknown = ()
 
     @property
     def seconds(self) -> float | None:
@@ -62,8 +82,16 @@ class Header:
         return None if self.num_samples is None else self.num_samples / self.sample_rate
 
     def block_bytes(self, frames: int) -> int:
-        """Bytes that one stage of all channels takes in plain packing."""
+        """Bytes that one stage of all channels takes by itself in plain packing."""
         return (self.channels * frames * self.code_bits + 7) // 8
+
+    def body_bytes(self, stages: int, frames: int) -> int:
+        """Bytes that `stages` stages of all channels take together in plain packing."""
+        return (stages * self.channels * frames * self.code_bits + 7) // 8
+
+    def edited(self) -> "Header":
+        """Return the header without the unknown fields that speak of these very samples or bytes."""
+        return replace(self, unknown=tuple((key, data) for key, data in self.unknown if not key & UNSAFE))
 
     def problem(self) -> str | None:
         """Return what is wrong with the values, or None: the one rule that writer and reader share."""
@@ -86,19 +114,18 @@ class Header:
         """Return the header as it stands in a file, its CRC included.
 
         Raises:
-            UsageError: a value is out of range, or the tags take more than 65,535 bytes.
+            UsageError: a value is out of range, or the optional fields take more than 65,535 bytes.
             ValueError: the fingerprint does not have 8 bytes, or the coding is unknown.
         """
         if len(self.fingerprint) != FINGERPRINT_BYTES or self.coding not in CODINGS:
             raise ValueError(f"fingerprint of {len(self.fingerprint)} bytes, coding {self.coding}")
-        problem = self.problem()
-        extra = b"".join(_field(_TAG, f"{name}={value}".encode()) for name, value in self.tags)
-        if problem is None and len(extra) > MAX_EXTRA_BYTES:
+        values = {kind.name: getattr(self, kind.name) for kind in fields.KINDS.values()}
+        problem = self.problem() or fields.problem(values, self.tags)
+        extra = b"" if problem else fields.write(values, self.tags, self.unknown)
+        if len(extra) > MAX_EXTRA_BYTES:
             problem = f"its tags take {len(extra):,} bytes, and may take {MAX_EXTRA_BYTES:,}"
         if problem is not None:
             raise UsageError(f"this cannot be a .grit file: {problem}")
-        if any("=" in name for name, _ in self.tags):
-            raise UsageError("the name of a tag cannot contain =")
         samples = 0 if self.num_samples is None else self.num_samples + 1
         head = MAGIC + bytes([VERSION]) + self.fingerprint
         head += b"".join(map(varint.write, (self.sample_rate, self.channels, samples)))
@@ -129,14 +156,14 @@ def parse_header(data: bytes, position: int = 0) -> tuple[Header, int]:
         UnsupportedVersionError: a later version, an unknown coding or an unknown required field.
         CorruptFileError: damaged; `varint.EndsTooSoonError` when it is cut short.
     """
-    start = data[position : position + 5]
+    start = data[position : position + len(MAGIC) + 1]
     if not start:
         raise FormatError("not a .grit file: it is empty")
-    if start[:4] == PRE_RELEASE_MAGIC:
+    if start[:4] in PRE_RELEASE_MAGICS:
         raise FormatError("this .grit file was made by a pre-release of gritcodec: compress the original again")
-    if start[:4] != MAGIC[: len(start)]:
-        raise FormatError("not a .grit file: it does not begin with 'grit'")
-    version = start[4] if len(start) == 5 else VERSION
+    if start[: len(MAGIC)] != MAGIC[: len(start)]:
+        raise FormatError("not a .grit file: it does not begin as one")
+    version = start[len(MAGIC)] if len(start) > len(MAGIC) else VERSION
     try:
         _, _, end = header_layout(data, position)
     except CorruptFileError:
@@ -155,7 +182,7 @@ def parse_header(data: bytes, position: int = 0) -> tuple[Header, int]:
 
 def header_layout(data: bytes, position: int = 0) -> tuple[int, int, int]:
     """Return where a header's `extra` begins, where its fields begin, and where it ends, by its layout alone."""
-    at = position + 5 + FINGERPRINT_BYTES
+    at = position + _FIXED_BYTES
     for _ in range(3):
         _, at = varint.read(data, at)
     at += 1
@@ -164,12 +191,21 @@ def header_layout(data: bytes, position: int = 0) -> tuple[int, int, int]:
     start = at
     extra, at = varint.read(data, at)
     if extra > MAX_EXTRA_BYTES:
-        raise CorruptFileError(f"the file is damaged: its header claims {extra:,} bytes of tags")
+        raise CorruptFileError(f"the file is damaged: its header claims {extra:,} bytes of fields")
     end = at + extra + CRC_BYTES
     if len(data) < end:
         have = len(data) - position
         raise varint.EndsTooSoonError(f"the file is cut short: it ends inside its header, after {have} bytes")
     return start, at, end
+
+
+def has_right_check(data: bytes) -> bool:
+    """Whether bytes begin with a header whose CRC is right, whatever it says."""
+    try:
+        _, _, end = header_layout(data)
+    except CorruptFileError:
+        return False
+    return data[: len(MAGIC)] == MAGIC and _checks(data, 0, end)
 
 
 def _checks(data: bytes, position: int, end: int) -> bool:
@@ -179,8 +215,8 @@ def _checks(data: bytes, position: int, end: int) -> bool:
 
 def _values(data: bytes, position: int) -> Header:
     """Return the header whose layout and checksum are known to be right."""
-    at = position + 5 + FINGERPRINT_BYTES
-    fingerprint = data[position + 5 : at]
+    at = position + _FIXED_BYTES
+    fingerprint = data[at - FINGERPRINT_BYTES : at]
     sample_rate, at = varint.read(data, at)
     channels, at = varint.read(data, at)
     samples, at = varint.read(data, at)
@@ -191,7 +227,11 @@ def _values(data: bytes, position: int) -> Header:
     extra, at = varint.read(data, at)
     if coding not in CODINGS:
         raise UnsupportedVersionError(f"this .grit file uses coding {coding}, which needs a newer gritcodec")
-    tags = _tags(data[at : at + extra])
+    values, tags, unknown = fields.read(data[at : at + extra])
+    problem = fields.problem({**fields.ABSENT, **values}, ())
+    mask = values.get("channel_mask")
+    if mask is not None and mask.bit_count() != channels:
+        del values["channel_mask"]
     header = Header(
         fingerprint,
         sample_rate,
@@ -203,29 +243,10 @@ def _values(data: bytes, position: int) -> Header:
         frame_rate,
         coding,
         tags,
+        unknown=unknown,
+        **values,
     )
-    problem = header.problem()
+    problem = problem or header.problem()
     if problem is not None:
         raise FormatError(f"the header of this .grit file makes no sense: {problem}")
     return header
-
-
-def _field(key: int, value: bytes) -> bytes:
-    return varint.write(key) + varint.write(len(value)) + value
-
-
-def _tags(extra: bytes) -> tuple[tuple[str, str], ...]:
-    """Return the tags among a header's fields; unknown fields with an even key are passed over."""
-    tags, at = [], 0
-    while at < len(extra):
-        key, at = varint.read(extra, at)
-        length, at = varint.read(extra, at)
-        if at + length > len(extra):
-            raise FormatError("the header of this .grit file makes no sense: a field goes beyond its end")
-        if key % 2:
-            raise UnsupportedVersionError(f"this .grit file needs feature {key}, which a newer gritcodec may have")
-        if key == _TAG:
-            name, _, value = extra[at : at + length].decode("utf-8", "replace").partition("=")
-            tags.append((name, value))
-        at += length
-    return tuple(tags)

@@ -1,4 +1,4 @@
-"""Codes of one packet <-> bytes, in blocks: one for each stage, so that dropping stages is cutting bytes.
+"""Codes of one packet <-> bytes, stage after stage, so that dropping stages is cutting off what is last.
 
 A coding is chosen by the header; `codings.coding_for` is the only place that knows which there are. A new one needs
 a number in `header.CODINGS` and a class with the methods of `Coding`.
@@ -34,10 +34,9 @@ class Coding(Protocol):
 
 
 class PlainCoding:
-    """Coding 0: every code takes the same number of bits, most significant bit first.
+    """Coding 0: every code takes the same number of bits, most significant bit first, without gaps.
 
-    For each stage a block: the codes of channel 0, then of channel 1 ..., each frame by frame. A block is
-    filled up with zero bits to a whole byte; 64 codes of any width need no filling.
+    Stage by stage the codes of channel 0, then of channel 1 ..., each frame by frame; zero bits fill the last byte.
     """
 
     def __init__(self, header: Header) -> None:
@@ -51,29 +50,31 @@ class PlainCoding:
             raise ValueError(f"codes must be [{self._channels}, stages, frames], not of shape {codes.shape}")
         if codes.size and not 0 <= int(codes.min()) <= int(codes.max()) < 1 << self._bits:
             raise ValueError(f"codes must be 0 to {(1 << self._bits) - 1}: found {codes.min()} to {codes.max()}")
-        rows = codes.transpose(1, 0, 2).reshape(codes.shape[1], -1).astype(">u2", order="C")
-        bits = np.unpackbits(rows.view(np.uint8).reshape(*rows.shape, 2), axis=2)[:, :, 16 - self._bits :]
-        return np.packbits(bits.reshape(codes.shape[1], -1), axis=1).tobytes()
+        row = codes.transpose(1, 0, 2).reshape(-1).astype(">u2")
+        bits = np.unpackbits(row.view(np.uint8).reshape(-1, 2), axis=1)[:, 16 - self._bits :]
+        return np.packbits(bits.reshape(-1)).tobytes()
 
     def unpack(self, body: bytes, stages: int, frames: int) -> CodeArray:
         """See `Coding.unpack`."""
-        count = self._channels * frames
-        blocks = np.frombuffer(body, dtype=np.uint8).reshape(stages, self._header.block_bytes(frames))
-        bits = np.zeros((stages, count, 16), dtype=np.uint8)
-        read = np.unpackbits(blocks, axis=1, count=count * self._bits)
-        bits[:, :, 16 - self._bits :] = read.reshape(stages, count, self._bits)
-        codes = np.packbits(bits, axis=2).view(">u2").reshape(stages, self._channels, frames)
+        count = stages * self._channels * frames
+        bits = np.zeros((count, 16), dtype=np.uint8)
+        read = np.unpackbits(np.frombuffer(body, dtype=np.uint8), count=count * self._bits)
+        bits[:, 16 - self._bits :] = read.reshape(count, self._bits)
+        codes = np.packbits(bits, axis=1).view(">u2").reshape(stages, self._channels, frames)
         return np.ascontiguousarray(codes.transpose(1, 0, 2), dtype=np.uint16)
 
     def length(self, start: bytes, stages: int, frames: int) -> int | None:
         """See `Coding.length`."""
-        return stages * self._header.block_bytes(frames)
+        return self._header.body_bytes(stages, frames)
 
     def sizes(self, body: bytes, stages: int, frames: int) -> list[int]:
         """See `Coding.sizes`."""
-        block = self._header.block_bytes(frames)
-        return [block * count for count in range(1, stages + 1)]
+        return [self._header.body_bytes(count, frames) for count in range(1, stages + 1)]
 
     def cut(self, body: bytes, stages: int, frames: int, keep: int) -> bytes:
         """See `Coding.cut`."""
-        return body[: keep * self._header.block_bytes(frames)]
+        kept = bytearray(body[: self._header.body_bytes(keep, frames)])
+        used = keep * self._channels * frames * self._bits % 8
+        if used:
+            kept[-1] &= 0xFF00 >> used & 0xFF
+        return bytes(kept)

@@ -6,13 +6,14 @@ first are the same ones at every bitrate.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gritcodec.bitstream.ending import INDEX_STEP, build_ending
-from gritcodec.bitstream.header import ENTROPY, Header
-from gritcodec.bitstream.packet import PACKET_OVERHEAD
+from gritcodec.bitstream.ending import INDEX_STEP, Index
+from gritcodec.bitstream.header import PLAIN, Header
+from gritcodec.bitstream.items import packet_overhead
 
 Stages = NDArray[np.int64]
 
@@ -42,12 +43,22 @@ def needed_stages(header: Header, kbps: float, short: bool) -> int:
     """
     stages = nominal_stages(header, kbps)
     more = not short and kbps - nominal_kbps(header, kbps) > _SLACK_KBPS
-    return max(stages + more, 1) * (2 if header.coding == ENTROPY else 1)
+    return max(stages + more, 1) * (2 if header.coding != PLAIN else 1)
 
 
 def is_short(header: Header) -> bool:
-    """Whether a recording of known length is too short for a budget."""
+    """Whether a recording is too short for a budget, as far as its header knows."""
     return (header.num_samples or 0) < BUDGET_FROM_SECONDS * header.sample_rate
+
+
+def granted_kbps(header: Header, kbps: float) -> float:
+    """Return the bitrate that a recording gets which was asked for one: another than that where there is no budget.
+
+    Args:
+        header: as it stands at the beginning of the file: without the number of samples in a live stream.
+        kbps: asked for, each channel.
+    """
+    return nominal_kbps(header, kbps) if is_short(header) else kbps
 
 
 def budget_bytes(header: Header, kbps: float) -> int:
@@ -57,13 +68,36 @@ def budget_bytes(header: Header, kbps: float) -> int:
     )
 
 
-def for_bitrate(header: Header, sizes: Sequence[Sequence[int]], frames: Sequence[int], kbps: float) -> Stages:
+@dataclass(frozen=True)
+class Frame:
+    """What a file holds beside the bodies of its packets.
+
+    Attributes:
+        frames: of every packet, int64 [packets].
+        others: bytes and frames of the pauses and chunks before each packet and behind the last, int64
+            [packets + 1, 2].
+        chunks: how many of them are chunks.
+        splices: how many of these are splices.
+    """
+
+    frames: Stages
+    others: Stages
+    chunks: int = 0
+    splices: int = 0
+
+    @classmethod
+    def of(cls, frames: Sequence[int]) -> "Frame":
+        """Return that of a file of packets alone."""
+        return cls(np.array(frames, dtype=np.int64), np.zeros((len(frames) + 1, 2), dtype=np.int64))
+
+
+def for_bitrate(header: Header, sizes: Sequence[Sequence[int]], around: Frame, kbps: float) -> Stages:
     """Choose the stages of every packet of a recording of known length.
 
     Args:
         header: of the recording; its stages are not looked at.
         sizes: for every packet the bytes of its body with 1, 2, ... stages.
-        frames: of every packet.
+        around: what there is beside.
         kbps: what the file may cost, each channel, unless a single stage costs more: all bytes together from 10 s
             on, the bodies of packets alone in shorter recordings.
 
@@ -73,19 +107,27 @@ def for_bitrate(header: Header, sizes: Sequence[Sequence[int]], frames: Sequence
     most = needed_stages(header, kbps, is_short(header))
     sizes = [row[:most] for row in sizes]
     if not is_short(header):
-        return for_size(header, sizes, budget_bytes(header, kbps))
+        return for_size(header, sizes, around, budget_bytes(header, kbps))
     stages = max(nominal_stages(header, kbps), 1)
-    limit = sum(stages * header.block_bytes(count) for count in frames)
+    limit = sum(stages * header.block_bytes(count) for count in around.frames.tolist())
     return _within(sizes, lambda table, chosen: int(table[np.arange(len(chosen)), chosen - 1].sum()), limit)
 
 
-def for_size(header: Header, sizes: Sequence[Sequence[int]], limit: int) -> Stages:
+def for_size(header: Header, sizes: Sequence[Sequence[int]], around: Frame, limit: int) -> Stages:
     """Choose the stages of every packet so that the whole file has at most `limit` bytes.
 
     Arguments and result as in `for_bitrate`. Where one stage is too much already, one stage it is: the
     caller compares.
     """
-    return _within(sizes, lambda table, chosen: _file_size(header, table, chosen), limit)
+    fixed = np.array([packet_overhead(count, header) for count in around.frames.tolist()], dtype=np.int64)
+    head = len(header.to_bytes())
+
+    def file_size(table: Stages, chosen: Stages) -> int:
+        bodies = table[np.arange(len(chosen)), chosen - 1] + fixed
+        index = Index.of(np.stack([bodies, around.frames], axis=1), around.others, around.chunks, around.splices)
+        return head + index.size + len(index.ending(header, head))
+
+    return _within(sizes, file_size, limit)
 
 
 def live_room(header: Header, kbps: float, frames: int, packets: int) -> float:
@@ -102,10 +144,15 @@ def live_room(header: Header, kbps: float, frames: int, packets: int) -> float:
     """
     rate = header.frame_rate / 100
     # Header, end with its copy, the last packet's filling up, and a block for what the decoder's delay costs.
-    fixed = 2 * (len(header.to_bytes()) + 8) + 16 + header.channels + header.block_bytes(header.packet_frames)
-    index = (packets + 1) * 4 / INDEX_STEP
+    fixed: float = 2 * (len(header.to_bytes()) + 8) + 28 + header.channels + header.block_bytes(header.packet_frames)
+    index = (packets + 1) * 6 / INDEX_STEP
     budget = (kbps + _SLACK_KBPS) * 125 * header.channels * frames / rate
-    return budget - fixed * min(frames / rate / _LIVE_SECONDS, 1) - index - PACKET_OVERHEAD
+    if header.bare:
+        # What carries such packets has the header once, and no end.
+        fixed = index = 0.0
+    return (
+        budget - fixed * min(frames / rate / _LIVE_SECONDS, 1) - index - packet_overhead(header.packet_frames, header)
+    )
 
 
 def _within(sizes: Sequence[Sequence[int]], size: Callable[[Stages, Stages], int], limit: int) -> Stages:
@@ -146,9 +193,3 @@ def _table(sizes: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     widest = max(map(len, sizes), default=1)
     rows = [[*row, *[row[-1]] * (widest - len(row))] for row in sizes]
     return np.array(rows, dtype=np.int64).reshape(len(sizes), widest)
-
-
-def _file_size(header: Header, table: Stages, stages: Stages) -> int:
-    bodies = table[np.arange(len(stages)), stages - 1] + PACKET_OVERHEAD
-    # The last packet may need a byte or two to tell its frames: two are counted.
-    return len(header.to_bytes()) + int(bodies.sum()) + 2 + len(build_ending(header, bodies.tolist()))

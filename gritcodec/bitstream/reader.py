@@ -1,28 +1,45 @@
-"""Packets out of a .grit file or pipe, through damage: what is lost is skipped, counted and reported."""
+"""Items out of a .grit file or pipe, through damage: what is lost is skipped, counted and reported."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gritcodec.bitstream import varint
 from gritcodec.bitstream.codings import coding_for
 from gritcodec.bitstream.contexts import ContextModel
-from gritcodec.bitstream.ending import INDEX_STEP, Ending, ending_length, parse_ending
-from gritcodec.bitstream.header import CRC_BYTES, HEADER_LIMIT, MAGIC, Header, parse_header
-from gritcodec.bitstream.packet import END, FULL, KIND, Packet, number_of, parse_head
+from gritcodec.bitstream.ending import Ending
+from gritcodec.bitstream.header import CRC_BYTES, HEADER_LIMIT, MAGIC, parse_header
+from gritcodec.bitstream.items import (
+    END,
+    FULL,
+    HEAD_BYTES,
+    MAX_CHUNK_BYTES,
+    SPLICE,
+    Chunk,
+    Item,
+    Packet,
+    item_of,
+    layout_of,
+    position_of,
+    read_splice,
+)
+from gritcodec.bitstream.opening import ending_at, last_ending, read_header
 from gritcodec.bitstream.packing import CodeArray
-from gritcodec.bitstream.repair import begins_almost_like_ours, repair_header
+from gritcodec.bitstream.unpacking import Unpacker
 from gritcodec.bitstream.window import Window
 from gritcodec.errors import CorruptFileError, FormatError
 
-# A damaged file may have lost that many packets, and as many again as were read: what a small file can claim
-# is bounded. So many at once are believed without a second witness.
-MAX_MISSING = 1024
+# A damaged file may have lost that many frames, and as many again as were read: what a small file can claim
+# is bounded. So many packets' frames at once are believed without a second witness.
+MAX_MISSING = 65_536
 _BELIEVED_JUMP = 16
-# Bytes looked through at once for the next whole packet, and how many bytes may be checksummed in doing so.
+# Bytes of an item that are looked at for its size, until they tell: a pipe of small packets would wait for several.
+_LOOKS = (4, 32, HEAD_BYTES)
+# Bytes looked through at once for the next whole item, and how many bytes may be checksummed in doing so.
 _SPAN = 4096
 _WORK_ALLOWANCE = 1 << 26
 _WORK_PER_BYTE = 256
+# A chunk that is longer is not looked for behind damage: what it holds is passed over.
+_SEARCHED_CHUNK = 255
 
 
 @dataclass(frozen=True)
@@ -31,17 +48,17 @@ class Damage:
 
     Attributes:
         what: in words, one line.
-        packet: number of the first packet lost.
-        packets: how many were lost; 0 when all the sound is there, None when the file is cut there.
+        start: the first frame lost.
+        frames: how many were lost; 0 when all the sound is there, None when the file is cut there.
     """
 
     what: str
-    packet: int = 0
-    packets: int | None = 0
+    start: int = 0
+    frames: int | None = 0
 
 
 class Reader:
-    """The packets of a .grit file, in order.
+    """The items of a .grit file, in order.
 
     Memory is bounded by the largest packet the header allows (1 MiB), not by the file, except for the index
     when `seek` is used.
@@ -54,7 +71,9 @@ class Reader:
         damage: what was wrong so far.
         ended: whether the end of the file was read; False to the last in a file that is cut.
         ending_bytes: size of the end, once it was read.
-        received: whole packets that were read or passed over.
+        received: frames of whole items that were read or passed over.
+        packets_read: whole packets that were read.
+        splices: of the file, where its end told or was read; None: not known.
     """
 
     def __init__(self, stream: Any, strict: bool = False) -> None:
@@ -68,38 +87,79 @@ class Reader:
             FormatError: not a .grit file, of a later version, or one whose header is beyond repair.
             CorruptFileError: with `strict`, the header is damaged.
         """
+        self._begin(Window(stream), strict)
+
+    def _begin(self, window: Window, strict: bool) -> None:
         self.damage: list[Damage] = []
-        self.ended = False
+        self.ended = self._followed = False
         self.ending_bytes = 0
+        self.splices: int | None = None
         self._strict = strict
-        self._window = Window(stream)
+        self._window = window
+        self._base = window.position
         self._work = 0
-        self.received = self._missing = 0
-        self._next = 0
-        self.header, self.header_bytes = self._read_header()
+        self.received = self.packets_read = self._missing = 0
+        self._next = self._chunks = self._splices = 0
+        self._sought = False
+        self.header, self.header_bytes, sound = read_header(window)
+        if not sound:
+            self._report(Damage("the header is damaged, and was repaired"))
         self._window.skip(self.header_bytes)
-        self.coding = coding_for(self.header)
-        # No coding takes more than plain packing and a byte for each stage: that bounds what must be held.
-        self._body_limit = self.header.stages * (self.header.block_bytes(self.header.packet_frames) + 1)
+        if self.header.bare:
+            raise FormatError("this is the header of a stream whose packets have no checks: they are not in a file")
+        self._unpacker = Unpacker(self.header, None)
+        self.coding = self._unpacker.coding
 
     def use(self, contexts: ContextModel | None) -> None:
         """Take what entropy-coded codes are read with: the contexts of the model that made the file."""
-        self.coding = coding_for(self.header, contexts)
+        self._unpacker = Unpacker(self.header, contexts)
+        self.coding = self._unpacker.coding
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether any damage is an error."""
+        return self._strict
+
+    @property
+    def position(self) -> int:
+        """The frame that comes next."""
+        return self._next
+
+    def is_followed(self) -> bool | None:
+        """Return whether something stands behind this file's end; None in a pipe, which cannot tell yet."""
+        return self._own_ending() is None if self._window.seekable() else None
+
+    def following(self) -> "Reader | None":
+        """Return a reader of the file that is chained behind this one, once this one has been read to its end.
+
+        Raises:
+            FormatError: as when a reader is made.
+        """
+        if not self._followed:
+            return None
+        reader = Reader.__new__(Reader)
+        reader._begin(self._window, self._strict)
+        return reader
 
     def packets(self) -> Iterator[Packet]:
-        """Yield every packet from here on; those that were lost have no body.
+        """Yield every packet from here on, those that were lost too, without a body; pauses and chunks are left out."""
+        return (item for item in self.items() if isinstance(item, Packet))
+
+    def items(self) -> Iterator[Item]:
+        """Yield packets, pauses and chunks from here on; packets without a body stand for frames that were lost.
 
         Raises:
             CorruptFileError: with `strict`, at the first damage.
+            UnsupportedVersionError: there is a chunk that a reader must know, and this one does not.
         """
-        short = False
         while not self.ended:
-            found: Packet | Ending | None = None if short else self._packet(0, self._next)
-            if isinstance(found, Packet) and found.number == self._next:
-                self._window.skip(found.size)
+            item = self._item(0, self._next)
+            found: Item | Ending | None = item
+            if item is not None and item.start == self._next:
+                self._window.skip(item.size)
             else:
                 found = self._ending(0)
-                if found is None or found.packets != self._next:
+                if found is None or found.frames != self._next:
                     found = self._resynchronise()
                     yield from self._skipped(found)
                 if found is None:
@@ -107,181 +167,227 @@ class Reader:
                 if isinstance(found, Ending):
                     self._finish(found)
                     return
-            self._next = found.number + 1
-            self.received += 1
-            short = found.frames < self.header.packet_frames
+            assert not isinstance(found, Ending | None)
+            self._pass(found)
+            if isinstance(found, Chunk):
+                found.require_known()
             yield found
 
-    def codes(self, packet: Packet) -> CodeArray:
-        """Return the codes of a packet with a body, uint16 [channels, stages, frames].
+    def codes(self, packet: Packet) -> CodeArray | None:
+        """Return the codes of a packet, uint16 [channels, stages, frames]; None where it has none and so is lost.
 
         Raises:
-            CorruptFileError: its body holds none, though its checksum is right.
+            CorruptFileError: with `strict`, its body holds none, though its checksum is right.
             WrongModelError: the codes are entropy-coded, and `use` was not called with their model's contexts.
         """
-        if packet.body is None:
-            raise ValueError("a lost packet has no codes")
-        return self.coding.unpack(packet.body, packet.stages, packet.frames)
+        return self.many_codes([packet])[0]
+
+    def many_codes(self, packets: Sequence[Packet]) -> list[CodeArray | None]:
+        """Return the codes of several packets as `codes` does, in less time where they are entropy-coded and alike."""
+        found = self._unpacker.codes(packets)
+        for packet, codes in zip(packets, found, strict=True):
+            if codes is None and packet.body is not None:
+                self._lose(packet)
+        return found
+
+    def _lose(self, packet: Packet) -> None:
+        """Report a whole packet as lost, together with one just before it of which the same is to be said."""
+        what = "packets hold no codes, or depend on one that is lost"
+        last = self.damage[-1] if self.damage else None
+        if last is not None and last.what == what and last.frames and last.start + last.frames == packet.start:
+            self.damage[-1] = Damage(what, last.start, last.frames + packet.frames)
+        else:
+            self._report(Damage(what, packet.start, packet.frames))
 
     def learn_length(self) -> None:
-        """Take the number of samples from the end where the header does not know it and the stream can seek."""
-        if self.header.num_samples is None and (ending := self._ending_at_the_end()) is not None:
-            self.header = ending.header if ending.header.fits(self.header) else self.header
+        """Take the number of samples and splices from the end, where the stream can seek and the end is this file's."""
+        ending = self._own_ending()
+        if ending is not None:
+            self.header, self.splices = ending.header, ending.splices
 
-    def seek(self, number: int) -> None:
-        """Go to a packet, by the index at the file's end, or packet by packet where that is damaged.
+    def seek(self, frame: int, may_begin: Callable[[int], bool] = lambda _: True) -> None:
+        """Go towards a frame, by the index at the file's end, or item by item where that is damaged or a pipe's.
 
         Args:
-            number: of the packet that `packets` is to begin with; the end of the file where there are fewer.
+            frame: `items` is to begin with the item that it is in, or with one before that.
+            may_begin: whether it may begin at a frame; items are passed over only as far as such ones.
         """
-        ending = self._ending_at_the_end()
-        if ending is not None and ending.header.fits(self.header) and self.header_bytes:
-            step = min(number // INDEX_STEP, len(ending.steps))
-            self._window.move(self.header_bytes + sum(ending.steps[:step]))
-            self._next = step * INDEX_STEP
-            # Packets that were skipped count as read: a gap after them is as credible as without seeking.
-            self.received += self._next
-        while self._next < number and (packet := self._packet(0, self._next)) is not None:
-            if packet.number != self._next:
+        ending = self._own_ending()
+        if ending is not None:
+            place, best = (0, 0), (0, 0)
+            for size, frames in ending.steps:
+                place = place[0] + size, place[1] + frames
+                if place[1] > frame:
+                    break
+                if may_begin(place[1]):
+                    best = place
+            if best[1] > self._next:
+                self._jump(self._base + self.header_bytes + best[0], best[1])
+        while (item := self._item(0, self._next)) is not None:
+            end = item.start + item.frames
+            if item.start != self._next or end > frame or not may_begin(end):
                 break
-            self._window.skip(packet.size)
-            self._next += 1
-            self.received += 1
-            if packet.frames < self.header.packet_frames:
+            if isinstance(item, Chunk) and item.mark == SPLICE and ending is None:
+                # Who seeks in a pipe has not seen it coming.
                 break
+            self._window.skip(item.size)
+            self._pass(item)
 
-    def _read_header(self) -> tuple[Header, int]:
-        size = 64
-        while True:
-            try:
-                return parse_header(self._window.view(0, size))
-            except varint.EndsTooSoonError as error:
-                if size < HEADER_LIMIT and len(self._window.view(0, size)) == size:
-                    size *= 4
-                    continue
-                return self._rescue_header(error)
-            except FormatError as error:
-                return self._rescue_header(error)
+    def _jump(self, place: int, frame: int) -> None:
+        """Go where the index says that a frame is, and stay where it is not."""
+        here = self._window.position
+        self._window.move(place)
+        item = self._item(0, frame)
+        if item is None or item.start != frame:
+            self._window.move(here)
+            return
+        # Frames that were skipped count as read: a gap after them is as credible as without seeking.
+        self.received += frame - self._next
+        self._next, self._sought = frame, True
 
-    def _rescue_header(self, error: FormatError) -> tuple[Header, int]:
-        """Return the header from the file's end, or with one byte repaired; raise `error` where neither works."""
-        start = self._window.view(0, 512)
-        repaired = repair_header(start) if begins_almost_like_ours(start) else None
-        ending = self._ending_at_the_end() if repaired is None else None
-        if repaired is None and ending is None:
-            raise error
-        self._report(Damage("the header is damaged, and was repaired"))
-        if repaired is not None:
-            return repaired
-        assert ending is not None
-        return ending.header, 0
+    def splice_places(self) -> list[tuple[int, int, int]]:
+        """Return frame, samples and start trim of every splice ahead, and stay; of a file that can seek."""
+        found = []
+        place, frame = self._window.position, self._next
+        while (item := self._item(0, frame)) is not None and item.start == frame:
+            if isinstance(item, Chunk) and item.mark == SPLICE:
+                found.append((frame, *read_splice(item.payload)))
+            frame += item.frames
+            self._window.skip(item.size)
+        self._window.move(place)
+        return found
 
-    def _ending_at_the_end(self) -> Ending | None:
-        if not self._window.seekable():
-            return None
-        tail, file_size = self._window.tail(8)
-        length = ending_length(tail, file_size)
-        if length is None:
-            return None
-        try:
-            return parse_ending(self._window.tail(length)[0])
-        except FormatError:
-            return None
+    def _pass(self, item: Item) -> None:
+        self._unpacker.passed(item)
+        self._next = item.start + item.frames
+        self.received += item.frames
+        self.packets_read += isinstance(item, Packet)
+        self._chunks += isinstance(item, Chunk)
+        self._splices += isinstance(item, Chunk) and item.mark == SPLICE
 
-    def _packet(self, start: int, expected: int) -> Packet | None:
-        """Return the packet that begins `start` bytes into the view, or None; its number is still to be judged."""
-        head = parse_head(self._window.view(start, 3), self.header)
-        if head is None:
+    def _own_ending(self) -> Ending | None:
+        """Return the end at the end of the stream if it is this file's and stands where it says."""
+        ending = last_ending(self._window)
+        if ending is None or not self.header_bytes or not ending.header.fits(self.header):
             return None
-        stages, frames, at = head
-        # A coding may tell a block's length in three bytes.
-        length = self.coding.length(self._window.view(start + at, 3 * stages), stages, frames)
-        if length is None or length > self._body_limit:
+        _, length = self._window.tail(0)
+        return ending if self._base + ending.before + ending.size == length else None
+
+    def _item(self, start: int, expected: int, longest_chunk: int = MAX_CHUNK_BYTES) -> Item | None:
+        """Return the item that begins `start` bytes into the view, or None; its place is still to be judged."""
+        for seen in _LOOKS:
+            layout = layout_of(self._window.view(start, seen), self.header, self.coding.length)
+            if layout is not None:
+                break
+        if layout is None or (not layout.frames and layout.length > longest_chunk):
             return None
-        size = at + length + CRC_BYTES
+        size = layout.at + layout.length + CRC_BYTES
         data = self._window.view(start, size)
         if len(data) < size:
             return None
         self._work += size
-        return Packet(number_of(data, expected), frames, stages, data[at:-CRC_BYTES], size)
+        return item_of(data, layout, position_of(data, expected))
 
     def _ending(self, start: int) -> Ending | None:
         """Return the end of the file if it begins `start` bytes into the view and belongs to this file."""
-        if self._window.view(start, 5) != bytes([END]) + MAGIC:
+        if self._window.view(start, 1 + len(MAGIC)) != bytes([END]) + MAGIC:
             return None
-        size = 256
-        while True:
-            data = self._window.view(start, size)
-            self._work += len(data)
-            try:
-                ending = parse_ending(data)
-            except varint.EndsTooSoonError:
-                if len(data) < size:
-                    return None
-                size *= 4
-            except FormatError:
-                return None
-            else:
-                return ending if ending.header.fits(self.header) else None
+        ending, seen = ending_at(self._window, start)
+        self._work += seen
+        return ending if ending is not None and ending.header.fits(self.header) else None
 
-    def _resynchronise(self) -> Packet | Ending | None:
-        """Find the next whole packet and move behind it, or the end and move to it; None: the file is over."""
+    def _resynchronise(self) -> Item | Ending | None:
+        """Find the next whole item and move behind it, or the end and move to it; None: the file is over."""
         began = self._window.position
         while True:
             block = self._window.view(0, _SPAN)
             for at, mark in enumerate(block):
-                if mark & FULL and mark & ~KIND <= self.header.stages:
-                    packet = self._packet(at, self._next)
-                    if packet is not None and self._credible(packet, at):
-                        self._window.skip(at + packet.size)
-                        return packet
-                elif mark == END:
+                if mark == END:
                     ending = self._ending(at)
-                    if ending is not None and 0 <= ending.packets - self._next <= self._allowance():
+                    if ending is not None and 0 <= ending.frames - self._next <= self._allowance():
                         self._window.skip(at)
                         return ending
+                elif mark == MAGIC[0] and self._another_file(at):
+                    self._window.skip(at)
+                    self._followed = True
+                    return None
+                elif mark and (mark & FULL == 0 or 1 <= mark & 0x3F <= self.header.stages):
+                    item = self._item(at, self._next, _SEARCHED_CHUNK)
+                    if item is not None and self._credible(item, at):
+                        self._window.skip(at + item.size)
+                        return item
             self._window.skip(len(block))
             scanned = self._window.position - began
             if len(block) < _SPAN or self._work > _WORK_ALLOWANCE + _WORK_PER_BYTE * scanned:
                 return None
 
+    def _another_file(self, at: int) -> bool:
+        """Whether a chained file begins there: a header that is right, and an item or end of frame 0 behind it."""
+        if self._window.view(at, len(MAGIC)) != MAGIC or (at and self._window.view(at - 1, 1)[0] == END):
+            return False
+        try:
+            header, size = parse_header(self._window.view(at, HEADER_LIMIT))
+        except FormatError:
+            return False
+        ours, coding = self.header, self.coding
+        self.header, self.coding = header, coding_for(header)
+        try:
+            item, ending = self._item(at + size, 0), self._ending(at + size)
+        finally:
+            self.header, self.coding = ours, coding
+        return (item is not None and item.start == 0) or (ending is not None and ending.frames == 0)
+
     def _allowance(self) -> int:
         return MAX_MISSING + self.received - self._missing
 
-    def _credible(self, packet: Packet, at: int) -> bool:
-        """Whether a packet found in a search is one: near the expected place, or followed by its successor."""
-        jump = packet.number - self._next
+    def _credible(self, item: Item, at: int) -> bool:
+        """Whether an item found in a search is one: near the expected place, or followed by its successor."""
+        jump = item.start - self._next
         if not 0 <= jump <= self._allowance():
             return False
-        if jump < _BELIEVED_JUMP:
+        # A chunk takes no time and may be of any kind: bytes that mean nothing look like one too often.
+        if jump < _BELIEVED_JUMP * self.header.packet_frames and not isinstance(item, Chunk):
             return True
-        following = self._packet(at + packet.size, packet.number + 1)
-        if following is not None and following.number == packet.number + 1:
+        end = item.start + item.frames
+        following = self._item(at + item.size, end)
+        if following is not None and following.start == end:
             return True
-        ending = self._ending(at + packet.size)
-        return ending is not None and ending.packets == packet.number + 1
+        ending = self._ending(at + item.size)
+        return ending is not None and ending.frames == end
 
-    def _skipped(self, found: Packet | Ending | None) -> Iterator[Packet]:
-        """Report what a search has skipped, and yield the packets that are missing before what it found."""
+    def _skipped(self, found: Item | Ending | None) -> Iterator[Packet]:
+        """Report what a search has skipped, and yield packets for the frames missing before what it found."""
+        self._unpacker.skipped()
         if found is None:
             self._report(Damage("the file is cut short, or its end is damaged", self._next, None))
             return
         if isinstance(found, Ending):
-            # Known from here on: how long the missing packets are.
+            # Known from here on: how long the recording is.
             self.header = found.header
-        end = found.packets if isinstance(found, Ending) else found.number
+        end = found.frames if isinstance(found, Ending) else found.start
         count = end - self._next
-        what = "packets are damaged or missing" if count else "bytes were added, and passed over"
+        what = "packets are damaged or missing" if count else "bytes were added, or beside the sound, and passed over"
         self._report(Damage(what, self._next, count))
         self._missing += count
-        for number in range(self._next, end):
-            yield Packet(number, self.header.packet_frames, 0, None, 0)
+        while self._next < end:
+            frames = min(end - self._next, self.header.packet_frames)
+            yield Packet(self._next, frames, 0, None, 0)
+            self._next += frames
 
     def _finish(self, ending: Ending) -> None:
         self.header, self.ended, self.ending_bytes = ending.header, True, ending.size
+        self.splices = ending.splices
         self._window.skip(ending.size)
-        if self._window.view(0, 1):
-            self._report(Damage("the file goes on after its end", ending.packets))
+        counted = ending.packets, ending.chunks, ending.splices, ending.before
+        found = self.packets_read, self._chunks, self._splices, self._window.position - ending.size - self._base
+        if not (self._sought or self.damage or counted == found):
+            self._report(Damage("something beside the sound is missing or was added", ending.frames))
+        if not self._window.view(0, 1):
+            return
+        if self._window.view(0, len(MAGIC)) == MAGIC:
+            self._followed = True
+        else:
+            self._report(Damage("something that is no .grit file follows the end", ending.frames))
 
     def _report(self, damage: Damage) -> None:
         if self._strict:

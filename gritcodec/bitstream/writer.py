@@ -1,13 +1,23 @@
-"""Packets into a .grit file: live, or all at once within a budget."""
+"""Codes, pauses and chunks into a .grit file: live, or all at once within a budget."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from gritcodec.bitstream import plan
 from gritcodec.bitstream.codings import coding_for
-from gritcodec.bitstream.ending import build_ending
-from gritcodec.bitstream.header import Header
-from gritcodec.bitstream.packet import build
+from gritcodec.bitstream.ending import Index
+from gritcodec.bitstream.header import CHAINED, Header
+from gritcodec.bitstream.items import (
+    MAX_PAUSE_FRAMES,
+    SPLICE,
+    Chunk,
+    Pause,
+    build_chunk,
+    build_packet,
+    build_pause,
+)
 from gritcodec.bitstream.packing import CodeArray, Coding
 from gritcodec.errors import UsageError
 
@@ -32,27 +42,51 @@ class Body:
         return cls(codes.shape[1], codes.shape[2], coding.pack(codes))
 
 
+# What a file is made of; where a pause or chunk stood before, and its size there, do not matter.
+Part = Body | Pause | Chunk
+
+
+def pause_parts(frames: int, noise: bytes = b"") -> list[Pause]:
+    """Return a pause of any length as the parts of a file that it takes."""
+    whole, rest = divmod(frames, MAX_PAUSE_FRAMES)
+    return [Pause(0, count, noise, 0) for count in [MAX_PAUSE_FRAMES] * whole + [rest] * (rest > 0)]
+
+
 class Writer:
-    """The bytes of one file, in order: `begin`, `add` for every packet, `finish`."""
+    """The bytes of one file, in order: `begin`, `add` for every part, `finish`."""
 
     def __init__(self, header: Header) -> None:
         """Begin a file; the header's number of samples is None where it is not known yet."""
         self._header = header
-        self._sizes: list[int] = []
+        self._index = Index()
+        self._header_bytes = len(header.to_bytes())
+
+    @property
+    def frames(self) -> int:
+        """Frames written so far."""
+        return self._index.frames
 
     def begin(self) -> bytes:
         """Return the header's bytes; errors as in `Header.to_bytes`."""
         return self._header.to_bytes()
 
-    def add(self, body: Body) -> bytes:
-        """Return the bytes of the next packet; all but the last have the header's number of frames."""
-        packet = build(len(self._sizes), body.stages, body.frames, self._header.packet_frames, body.data)
-        self._sizes.append(len(packet))
-        return packet
+    def add(self, part: Part) -> bytes:
+        """Return the bytes of the next packet, pause or chunk."""
+        start = self._index.frames
+        if isinstance(part, Body):
+            data = build_packet(start, part.stages, part.frames, self._header, part.data)
+            self._index.packet(len(data), part.frames)
+        elif isinstance(part, Pause):
+            data = build_pause(start, part.frames, part.noise, self._header)
+            self._index.other(len(data), part.frames)
+        else:
+            data = build_chunk(start, part.mark, part.payload, self._header)
+            self._index.chunk(len(data), part.mark == SPLICE)
+        return data
 
     def finish(self, num_samples: int) -> bytes:
         """Return the end of the file; `num_samples` as in `Header`, exact."""
-        return build_ending(replace(self._header, num_samples=num_samples), self._sizes)
+        return self._index.ending(replace(self._header, num_samples=num_samples), self._header_bytes)
 
 
 class LiveWriter(Writer):
@@ -63,17 +97,26 @@ class LiveWriter(Writer):
         super().__init__(header)
         self._coding = coding_for(header)
         self._kbps = kbps
-        self._frames = self._spent = 0
+        self._spent = 0
 
-    def add(self, body: Body) -> bytes:
-        """Return the bytes of the next packet, with as many stages as the bitrate has room for by now."""
-        self._frames += body.frames
-        room = plan.live_room(self._header, self._kbps, self._frames, len(self._sizes)) - self._spent
-        sizes = self._coding.sizes(body.data, body.stages, body.frames)
-        keep = sum(size <= room for size in sizes[: self._header.stages])
-        packet = super().add(cut(self._coding, body, max(keep, 1)))
-        self._spent += len(packet)
-        return packet
+    def room(self, frames: int) -> float:
+        """Return the bytes that the body of a packet of so many frames may have next."""
+        total = self._index.frames + frames
+        return plan.live_room(self._header, self._kbps, total, self._index.packets) - self._spent
+
+    def add(self, part: Part) -> bytes:
+        """Return the bytes of the next part, a packet with as many stages as the bitrate has room for by now.
+
+        Chained packets stay as they are: `room` tells beforehand.
+        """
+        if isinstance(part, Body) and self._header.coding != CHAINED:
+            sizes = self._coding.sizes(part.data, part.stages, part.frames)
+            room = self.room(part.frames)
+            keep = sum(size <= room for size in sizes[: self._header.stages])
+            part = cut(self._coding, part, max(keep, 1))
+        data = super().add(part)
+        self._spent += len(data)
+        return data
 
 
 def cut(coding: Coding, body: Body, keep: int) -> Body:
@@ -83,33 +126,33 @@ def cut(coding: Coding, body: Body, keep: int) -> Body:
     return Body(keep, body.frames, coding.cut(body.data, body.stages, body.frames, keep))
 
 
-def assemble(header: Header, bodies: Iterable[Body]) -> bytes:
-    """Return a whole file with all stages of all bodies.
+def assemble(header: Header, parts: Iterable[Part]) -> bytes:
+    """Return a whole file with all stages of all packets.
 
     Args:
-        header: with the number of samples; its stages are set to the most that any body has, 1 without any.
-        bodies: of all packets, in order.
+        header: with the number of samples; its stages are set to the most that any packet has, 1 without any.
+        parts: packets, pauses and chunks, in order.
 
     Raises:
         UsageError: a value of the header is out of range.
     """
-    bodies = list(bodies)
-    header = replace(header, stages=max((body.stages for body in bodies), default=1))
-    if header.num_samples is None:
-        raise ValueError("only a live stream may leave the number of samples open")
+    parts = list(parts)
+    header = replace(header, stages=max((part.stages for part in parts if isinstance(part, Body)), default=1))
+    if header.num_samples is None or header.bare:
+        raise ValueError("only a live stream may leave the number of samples open, or checks out")
     writer = Writer(header)
-    pieces = [writer.begin(), *map(writer.add, bodies), writer.finish(header.num_samples)]
+    pieces = [writer.begin(), *map(writer.add, parts), writer.finish(header.num_samples)]
     return b"".join(pieces)
 
 
 def assemble_within(
-    header: Header, bodies: Sequence[Body], kbps: float | None = None, limit: int | None = None
+    header: Header, parts: Sequence[Part], kbps: float | None = None, limit: int | None = None
 ) -> bytes:
     """Return a whole file that keeps to a bitrate or a size, by leaving out stages of some packets.
 
     Args:
         header: with the number of samples.
-        bodies: of all packets, in order, with at least the stages that the budget allows.
+        parts: packets with at least the stages that the budget allows, pauses and chunks, in order.
         kbps: see `plan.for_bitrate`.
         limit: bytes that the file may have, instead of a bitrate.
 
@@ -117,16 +160,34 @@ def assemble_within(
         UsageError: one stage alone takes more than `limit`.
     """
     coding = coding_for(header)
+    bodies = [part for part in parts if isinstance(part, Body)]
     sizes = [coding.sizes(body.data, body.stages, body.frames) for body in bodies]
-    frames = [body.frames for body in bodies]
+    around = _around(header, parts)
     if limit is not None:
-        stages = plan.for_size(header, sizes, limit)
+        stages = plan.for_size(header, sizes, around, limit)
     elif kbps is not None:
-        stages = plan.for_bitrate(header, sizes, frames, kbps)
+        stages = plan.for_bitrate(header, sizes, around, kbps)
     else:
         raise ValueError("kbps or limit must be given")
-    kept = [cut(coding, body, int(keep)) for body, keep in zip(bodies, stages, strict=True)]
-    data = assemble(header, kept)
+    kept = iter([cut(coding, body, int(keep)) for body, keep in zip(bodies, stages, strict=True)])
+    data = assemble(header, [next(kept) if isinstance(part, Body) else part for part in parts])
     if limit is not None and len(data) > limit:
         raise UsageError(f"this recording takes {len(data):,} bytes at least, and may take {limit:,}")
     return data
+
+
+def _around(header: Header, parts: Sequence[Part]) -> plan.Frame:
+    """Return what a file holds beside the bodies of its packets."""
+    frames, others, chunks, splices = [], [[0, 0]], 0, 0
+    for part in parts:
+        if isinstance(part, Body):
+            frames.append(part.frames)
+            others.append([0, 0])
+        elif isinstance(part, Pause):
+            others[-1][0] += len(build_pause(0, part.frames, part.noise, header))
+            others[-1][1] += part.frames
+        else:
+            others[-1][0] += len(build_chunk(0, part.mark, part.payload, header))
+            chunks += 1
+            splices += part.mark == SPLICE
+    return plan.Frame(np.array(frames, dtype=np.int64), np.array(others, dtype=np.int64), chunks, splices)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gritcodec import audio, bitstream, files, model_store, transfer
+from gritcodec import bitstream, files, model_store
+from gritcodec.codec import transfer
+from gritcodec.codec.settings import Settings
 from gritcodec.demo.limits import Limits
 from gritcodec.errors import UsageError
+from gritcodec.sound import audio
 
 if TYPE_CHECKING:
-    from gritcodec.codec import Codec
-    from gritcodec.playback import Span
+    from gritcodec.codec.codec import Codec
+    from gritcodec.codec.playback import Span
 
 _MAGIC = b"grit"
+# What `file_name` puts behind a name: a file of another bitrate does not carry it along.
+_ASKED = re.compile(r"-\d+(\.\d+)?kbps$")
 
 # Called with what is counted, how much of it is done and, where it is known, how much there is.
 Watch = Callable[[str, float, float | None], None]
@@ -32,6 +38,7 @@ class Recording:
         seconds: as its header tells; None where it does not.
         sample_rate: Hz.
         channels: 1 or more.
+        title: what the page calls it; empty: its name.
     """
 
     path: Path
@@ -40,6 +47,7 @@ class Recording:
     seconds: float | None
     sample_rate: int
     channels: int
+    title: str = ""
 
     @property
     def place(self) -> str:
@@ -79,8 +87,8 @@ class Take:
         return self.wav_size / self.size
 
 
-def open_recording(path: Path, name: str, limits: Limits) -> Recording:
-    """Look at a file and refuse what the page cannot take.
+def open_recording(path: Path, name: str, limits: Limits, title: str = "") -> Recording:
+    """Look at a file and refuse what the page cannot take; `name` and `title` as in `Recording`.
 
     Raises:
         UsageError: too large or too long.
@@ -97,7 +105,7 @@ def open_recording(path: Path, name: str, limits: Limits) -> Recording:
         with audio.AudioReader(path) as source:
             facts = source.expected_seconds, source.sample_rate, source.channels
     limits.check_length(facts[0] or 0.0, facts[2], facts[1])
-    return Recording(path, name, is_grit, *facts)
+    return Recording(path, name, is_grit, *facts, title)
 
 
 def limited(watch: Watch, what: str, recording: Recording, limits: Limits) -> Callable[..., None]:
@@ -129,9 +137,8 @@ def make_take(codec: Codec, recording: Recording, bitrate: float, grit: Path, li
         files.write_bytes(grit, _lowered(recording, bitrate))
     else:
         progress = limited(watch, "seconds compressed", recording, limits)
-        outcome = transfer.compress(
-            codec, recording.path, grit, bitrate, overwrite=True, progress=progress, effort=limits.effort
-        )
+        settings = Settings(bitrate, effort=limits.effort, overwrite=True)
+        outcome = transfer.compress(codec, recording.path, grit, settings, progress)
         speed = outcome.seconds / max(outcome.took, 1e-9)
     return play_take(codec, recording, grit, limits, watch, speed)
 
@@ -174,9 +181,9 @@ def codec_for(codec: Codec, header: bitstream.Header) -> Codec:
     """
     if header.fingerprint.hex() == codec.fingerprint:
         return codec
-    from gritcodec.codec import load
+    from gritcodec.codec.codec import load
 
-    return load(model_store.find(header.fingerprint))
+    return load(model_store.find(header))
 
 
 def write_wav(recording: Recording, target: Path, limits: Limits, watch: Watch, seconds: float | None = None) -> None:
@@ -202,10 +209,23 @@ def own_bitrate(recording: Recording) -> float:
     return 8 * recording.path.stat().st_size / recording.seconds / 1000 / recording.channels
 
 
+def is_as_uploaded(recording: Recording, bitrate: float) -> bool:
+    """Whether a recording is a .grit file that a bitrate leaves as it is."""
+    return recording.is_grit and bitrate >= own_bitrate(recording)
+
+
+def file_name(recording: Recording, bitrate: float) -> str:
+    """Return what downloads at a bitrate are called, without an ending: by what was asked for, not what it came to."""
+    if is_as_uploaded(recording, bitrate):
+        return recording.name
+    name = _ASKED.sub("", recording.name) if recording.is_grit else recording.name
+    return f"{name or recording.name}-{bitrate:g}kbps"
+
+
 def _lowered(recording: Recording, bitrate: float) -> bytes:
     """Return a .grit file's bytes, with stages left out where it costs more than a bitrate."""
     data = recording.path.read_bytes()
-    if bitrate >= own_bitrate(recording):
+    if is_as_uploaded(recording, bitrate):
         return data
     try:
         return bitstream.truncate(data, bitrate)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gritcodec import audio, bitstream
+from gritcodec import bitstream
 from gritcodec.demo import opus, pictures
 from gritcodec.errors import AudioError, GritcodecError
+from gritcodec.sound import audio
 
 if TYPE_CHECKING:
-    from gritcodec.audio import Waveform
-    from gritcodec.codec import Codec
+    from gritcodec.codec.codec import Codec
     from gritcodec.demo.coding import Watch
+    from gritcodec.sound.audio import Waveform
+
+# Two files of Opus nearer to each other than this sound the same, and one of them says it all.
+_SAME = 0.02
 
 
 @dataclass(frozen=True)
@@ -24,15 +29,19 @@ class Column:
     """One way to hear the excerpt.
 
     Attributes:
-        name: what it is.
+        codec: "original", "gritcodec" or "Opus".
+        name: what sets it apart from the others of that codec; empty for the original.
         wav: the sound.
         picture: its spectrogram, PNG.
         size: bytes of the file, or of the WAV file for the original.
-        kbps: what they come to.
+        kbps: what they come to, all channels together.
         pesq: PESQ-WB, or None where it cannot be had.
         stoi: STOI, likewise.
+        least: whether its codec goes no lower.
+        asked: of gritcodec's, the bitrates that give these bytes, kbps a channel.
     """
 
+    codec: str
     name: str
     wav: Path
     picture: Path
@@ -40,6 +49,8 @@ class Column:
     kbps: float
     pesq: float | None = None
     stoi: float | None = None
+    least: bool = False
+    asked: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,15 +59,20 @@ class Comparison:
 
     Attributes:
         original: the excerpt itself.
-        rows: for every bitrate of the model: kbps asked for, gritcodec's column and Opus's, if there is one.
-        peers: Opus's columns, each once; empty without opusenc.
+        columns: gritcodec's and Opus's, by what they cost; what is the same under two bitrates is there once.
         seconds: length of the excerpt.
+        channels: 1 or more.
     """
 
     original: Column
-    rows: list[tuple[float, Column, Column | None]]
-    peers: list[Column]
+    columns: list[Column]
     seconds: float
+    channels: int
+
+    @property
+    def least(self) -> Column | None:
+        """Opus at the least it can be asked for, if that is more than what some of gritcodec's cost."""
+        return next((column for column in self.columns if column.least), None)
 
 
 def compare(codec: Codec, original: Path, folder: Path, watch: Watch) -> Comparison:
@@ -75,66 +91,93 @@ def compare(codec: Codec, original: Path, folder: Path, watch: Watch) -> Compari
     if not waveform.shape[1]:
         raise AudioError("there is no sound in this recording")
     seconds = waveform.shape[1] / rate
-    rates = codec.bitrates
-    everything = codec.compress(waveform, rate, rates[-1])
-    rows: list[tuple[float, Column, Column | None]] = []
-    peers: dict[float, Column] = {}
-    for done, asked in enumerate(rates):
-        watch("bitrates measured", done, len(rates))
-        # Leaving out bytes gives the very file that compressing at this bitrate gives.
-        data = everything if asked == rates[-1] else bitstream.truncate(everything, asked)
-        decoded = codec.decompress(data)[0].numpy().clip(-1, 1)
-        wav = folder / f"grit-{asked:g}.wav"
+    columns: list[Column] = []
+    peers: list[Column] = []
+    made = _by_bytes(codec, codec.compress(waveform, rate, codec.bitrates[-1]))
+    for done, (data, asked) in enumerate(made):
+        watch("bitrates measured", done, len(made))
+        decoded = codec.decompress(data)[0].clip(-1, 1)
+        wav = folder / f"grit-{asked[0]:g}.wav"
         audio.write(wav, decoded, rate)
         kbps = 8 * len(data) / seconds / 1000
-        column = _column(f"gritcodec {asked:g} kbps", wav, len(data), kbps, waveform, decoded, rate)
-        rows.append((asked, column, _peer(peers, original, waveform, rate, kbps, folder)))
+        name = _name(asked, waveform.shape[0])
+        column = _column("gritcodec", name, wav, len(data), kbps, waveform, decoded, rate)
+        columns.append(replace(column, asked=tuple(asked)))
+        if opus.available():
+            peers += _peer(peers, original, waveform, rate, kbps, folder)
     size = original.stat().st_size
-    first = _column("original", original, size, 8 * size / seconds / 1000, None, waveform, rate)
-    return Comparison(first, rows, list(peers.values()), seconds)
+    first = _column("original", "", original, size, 8 * size / seconds / 1000, None, waveform, rate)
+    # At the same price ours stands first.
+    return Comparison(first, sorted([*columns, *peers], key=lambda it: it.kbps), seconds, waveform.shape[0])
 
 
-def missing_measures() -> list[str]:
-    """Return the packages that would have to be installed to fill the whole table."""
-    return [name for name in ("pesq", "pystoi") if find_spec(name) is None]
+def measures() -> tuple[str, ...]:
+    """Return which of "PESQ" and "STOI" can be had here."""
+    return tuple(name for name, package in (("PESQ", "pesq"), ("STOI", "pystoi")) if find_spec(package))
+
+
+def _by_bytes(codec: Codec, everything: bytes) -> list[tuple[bytes, list[float]]]:
+    """Return what each bitrate leaves of a file, with all the bitrates that leave the same."""
+    made: list[tuple[bytes, list[float]]] = []
+    for asked in codec.bitrates:
+        # Leaving out bytes gives the very file that compressing at this bitrate gives.
+        data = everything if asked == codec.bitrates[-1] else bitstream.truncate(everything, asked)
+        if made and made[-1][0] == data:
+            made[-1][1].append(asked)
+        else:
+            made.append((data, [asked]))
+    return made
+
+
+def _name(asked: Sequence[float], channels: int) -> str:
+    rates = f"{asked[0]:g}" if len(asked) == 1 else f"{asked[0]:g} to {asked[-1]:g}"
+    return f"{channels} x {rates} kbps" if channels > 1 else f"{rates} kbps"
 
 
 def _peer(
-    peers: dict[float, Column], original: Path, waveform: Waveform, rate: int, kbps: float, folder: Path
-) -> Column | None:
-    """Return the Opus column nearest to a bitrate, after making it if there is none so far."""
-    if not opus.available():
-        return None
+    peers: list[Column], original: Path, waveform: Waveform, rate: int, kbps: float, folder: Path
+) -> list[Column]:
+    """Return Opus's column nearest to a bitrate, or nothing if there is one already or it cannot be had."""
     asked = opus.possible(kbps, waveform.shape[0])
-    if asked not in peers:
-        try:
-            take = opus.nearest(original, asked, folder / f"opus-{len(peers)}.wav")
-        except GritcodecError:
-            # A rate or channel count that Opus does not take: the column stays empty.
-            return None
-        decoded, _ = audio.read(take.wav)
-        name = f"Opus {take.kbps:.2f} kbps"
-        peers[asked] = _column(name, take.wav, take.size, take.kbps, waveform, decoded, rate)
-    return peers[asked]
+    least = asked > kbps
+    if any(abs(known.kbps - asked) < _SAME * asked or (least and known.least) for known in peers):
+        return []
+    try:
+        take = opus.nearest(original, asked, folder / f"opus-{len(peers)}.wav")
+    except GritcodecError:
+        # A rate or channel count that Opus does not take.
+        return []
+    if any(abs(known.kbps - take.kbps) < _SAME * take.kbps for known in peers):
+        return []
+    decoded, _ = audio.read(take.wav)
+    name = f"{take.kbps:.2f} kbps"
+    return [_column("Opus", name, take.wav, take.size, take.kbps, waveform, decoded, rate, least)]
 
 
 def _column(
-    name: str, wav: Path, size: int, kbps: float, reference: Waveform | None, decoded: Waveform, rate: int
+    codec: str,
+    name: str,
+    wav: Path,
+    size: int,
+    kbps: float,
+    reference: Waveform | None,
+    decoded: Waveform,
+    rate: int,
+    least: bool = False,
 ) -> Column:
     picture = wav.with_suffix(".png")
     picture.write_bytes(pictures.spectrogram_png(decoded.mean(0), rate))
-    if reference is None:
-        return Column(name, wav, picture, size, kbps)
-    return Column(name, wav, picture, size, kbps, *_measure(reference, decoded, rate))
+    pesq, stoi = (None, None) if reference is None else _measure(reference, decoded, rate)
+    return Column(codec, name, wav, picture, size, kbps, pesq, stoi, least)
 
 
 def _measure(reference: np.ndarray, decoded: np.ndarray, rate: int) -> tuple[float | None, float | None]:
     from gritcodec.evaluate import metrics
 
     values: list[float | None] = []
-    for package, measure in (("pesq", metrics.pesq_wb), ("pystoi", metrics.stoi)):
+    for name, measure in (("PESQ", metrics.pesq_wb), ("STOI", metrics.stoi)):
         try:
-            values.append(measure(reference, decoded, rate) if find_spec(package) else None)
+            values.append(measure(reference, decoded, rate) if name in measures() else None)
         except AudioError:
             # Silence, or too little speech: no number is better than a false one.
             values.append(None)

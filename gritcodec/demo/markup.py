@@ -1,15 +1,14 @@
 """Results as HTML. Everything that comes from outside goes through `escape`."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 
 from gritcodec.demo.blindtest import Score, Trial
-from gritcodec.demo.coding import Take
-from gritcodec.demo.compare import Column, Comparison
+from gritcodec.demo.coding import Recording, Take
 
-# Gives the address under which the browser finds a column's sound and picture.
-Address = Callable[[Column], tuple[str, str]]
+# Above it, a listener is not known to hear more than chance would.
+_SURE = 0.05
 
 
 def problem(text: str) -> str:
@@ -51,37 +50,55 @@ def link(address: str, name: str, text: str, ident: str) -> str:
     return f'<a class="download" id="{ident}" href="{escape(address)}" download="{escape(name)}">{escape(text)}</a>'
 
 
-def original(name: str, place: str, wav: str, size: int, seconds: float) -> str:
-    """The card of the original; `place` as in `player`."""
+def original(recording: Recording, wav: str, size: int, seconds: float) -> str:
+    """The card of the original."""
     kbps = 8 * size / max(seconds, 1e-9) / 1000
+    channels = f", {recording.channels} channels" if recording.channels > 1 else ""
     return (
-        f'<section class="card off"><h3>{escape(name)}: the original</h3>{player(wav, "original", place, play=True)}'
-        + facts([(f"{size:,} bytes", "WAV file", "bytes"), (f"{kbps:,.0f} kbps", "uncompressed", "kbps")])
+        f'<section class="card original">{_heading(recording, "original")}'
+        + player(wav, "original", recording.place, play=True)
+        + facts(
+            [(f"{size:,} bytes", "as a WAV file", "bytes"), (f"{kbps:,.0f} kbps", f"uncompressed{channels}", "kbps")]
+        )
         + "</section>"
     )
 
 
-def take(name: str, place: str, done: Take, wav: str, grit: str, play: bool) -> str:
-    """The card of a recording that went through the codec; `place` as in `player`."""
-    pairs = [
-        (f"{done.size:,} bytes", "in the .grit file", "bytes"),
-        (f"{done.kbps:.2f} kbps" if done.kbps else "-", "true bitrate", "kbps"),
-        (f"{done.ratio:,.0f} times", f"smaller than the WAV of {done.wav_size:,} bytes", "ratio"),
-    ]
-    if done.encode_speed is not None:
-        pairs.append((f"{done.encode_speed:,.0f} x", "real time, encoding", "encode-speed"))
-    pairs.append((f"{done.decode_speed:,.0f} x", "real time, decoding", "decode-speed"))
+def take(recording: Recording, label: str, done: Take, wav: str, grit: str, play: bool) -> str:
+    """The card of a recording that went through the codec; `label` says at which bitrate."""
+    each, rate, said = recording.channels, "-", "true bitrate, header included"
+    if done.kbps:
+        rate = f"{done.kbps / each:.2f} kbps"
+        said = f"true bitrate per channel; {done.kbps:.2f} kbps for all {each}" if each > 1 else said
     return (
-        f'<section class="card"><h3>{escape(name)}: out of the .grit file</h3>'
-        + player(wav, "decoded", place, play)
+        f'<section class="card">{_heading(recording, label)}'
+        + player(wav, "decoded", recording.place, play)
         + _sizes(done)
-        + facts(pairs)
+        + facts(
+            [
+                (f"{done.size:,} bytes", "in the .grit file", "bytes"),
+                (rate, said, "kbps"),
+                (f"{done.ratio:,.0f} times", f"smaller than WAV: {done.wav_size:,} bytes", "ratio"),
+            ]
+        )
+        + f'<p class="hint" id="speed">{_speed(done)}</p>'
         + damage(done.damage)
         + '<p class="downloads">'
         + link(grit, done.grit.name, f"Download {done.grit.name}", "download-grit")
         + link(wav, done.wav.name, f"Download {done.wav.name}", "download-wav")
         + "</p></section>"
     )
+
+
+def _heading(recording: Recording, label: str) -> str:
+    return f"<h3>{escape(recording.title or recording.name)} <span>{escape(label)}</span></h3>"
+
+
+def _speed(done: Take) -> str:
+    decoded = f"decoded {done.decode_speed:,.0f} times faster than real time."
+    if done.encode_speed is None:
+        return decoded.capitalize()
+    return f"Encoded {done.encode_speed:,.0f} and {decoded}"
 
 
 def _sizes(done: Take) -> str:
@@ -98,56 +115,6 @@ def damage(lines: Sequence[str]) -> str:
     items = "".join(f"<li>{escape(line)}</li>" for line in lines[:20])
     more = f"<li>and {len(lines) - 20:,} more</li>" if len(lines) > 20 else ""
     return f'<ul class="damage" role="status">{items}{more}</ul>' if lines else ""
-
-
-def comparison(view: Comparison, address: Address, missing: Sequence[str], peer_note: str) -> str:
-    """Players and spectrograms of every bitrate, and the table."""
-    columns = [view.original, *(column for _, column, _ in view.rows), *view.peers]
-    cards = "".join(_card(column, *address(column)) for column in columns)
-    notes = f"The first {view.seconds:.1f} s. Spectrograms: up to half the sampling rate, -90 to -20 dB."
-    if view.peers:
-        notes += " Opus at the true bitrate that it comes nearest with: 6 kbps or so is its least."
-    if missing:
-        notes += f" To fill the table: pip install {' '.join(missing)}."
-    return f'{_table(view)}<p class="hint">{escape(notes)} {escape(peer_note)}</p><div class="grid">{cards}</div>'
-
-
-def _card(column: Column, wav: str, picture: str) -> str:
-    kind = "grit" if column.name.startswith("gritcodec") else "peer"
-    return (
-        f'<figure class="{kind}"><figcaption><b>{escape(column.name)}</b> '
-        f"<span>{_kbps(column.kbps)} on disk</span></figcaption>"
-        f'<img src="{escape(picture)}" alt="spectrogram of {escape(column.name)}" loading="lazy">'
-        f"{player(wav, column.name, 'comparison')}</figure>"
-    )
-
-
-def _table(view: Comparison) -> str:
-    peers = bool(view.peers)
-    head = "<tr><th>asked kbps</th><th>true kbps</th><th>bytes</th><th>smaller</th><th>PESQ</th><th>STOI</th>" + (
-        '<th class="peer">Opus kbps</th><th class="peer">PESQ</th><th class="peer">STOI</th></tr>' if peers else "</tr>"
-    )
-    body = ""
-    for asked, column, peer in view.rows:
-        cells = [f"{asked:g}", f"{column.kbps:.2f}", f"{column.size:,}", f"{view.original.size / column.size:.0f} x"]
-        cells += [_number(column.pesq, 2), _number(column.stoi, 3)]
-        row = "".join(f"<td>{cell}</td>" for cell in cells)
-        if peers:
-            values = (peer.kbps, peer.pesq, peer.stoi) if peer else (None, None, None)
-            row += "".join(
-                f'<td class="peer">{_number(value, digits)}</td>'
-                for value, digits in zip(values, (2, 2, 3), strict=True)
-            )
-        body += f"<tr>{row}</tr>"
-    return f'<div class="wide"><table id="table"><thead>{head}</thead><tbody>{body}</tbody></table></div>'
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
-def _kbps(value: float) -> str:
-    return f"{value:,.2f} kbps" if value < 100 else f"{value:,.0f} kbps"
 
 
 def strip(packets: int, lost: Sequence[int]) -> str:
@@ -174,8 +141,13 @@ def verdict(question: Trial, right: bool, names: dict[str, str]) -> str:
 
 
 def score(pair: tuple[str, str], count: Score) -> str:
-    """The running score of a pair."""
-    text = f"{pair[0]} against {pair[1]}: {count.right} of {count.asked} right"
+    """The running score of a pair, and what it proves."""
+    text = f"{pair[0]} against {pair[1]}: {count.right} of {count.asked} right."
     if count.asked:
-        text += f"; guessing does as well {100 * count.chance:.0f} % of the time"
+        tries = f"{100 * count.chance:.0f} of 100" if count.chance >= 0.01 else "fewer than 1 of 100"
+        text += (
+            f" You hear the difference: guessing alone gets this far in {tries} tries."
+            if count.chance <= _SURE
+            else f" That proves nothing yet: guessing alone gets this far in {tries} tries."
+        )
     return f'<p class="score" id="score">{escape(text)}</p>'

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import soundfile
 
-from gritcodec import audio
 from gritcodec.evaluate.contenders.classical import Opus
-from gritcodec.resampling import resample
+from gritcodec.sound import audio
+from gritcodec.sound.resampling import resample
 
 # The least that opusenc promises to keep to, for each channel; and the most that the evaluation asks it for.
 _LOWEST_KBPS, _HIGHEST_KBPS = 6.0, 256.0

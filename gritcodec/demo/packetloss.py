@@ -4,7 +4,7 @@ import io
 import random
 from dataclasses import dataclass
 
-from gritcodec.bitstream import Reader
+from gritcodec.bitstream import Packet, Reader
 from gritcodec.errors import UsageError
 
 
@@ -31,9 +31,10 @@ def packet_ranges(data: bytes) -> list[tuple[int, int]]:
     """
     reader = Reader(io.BytesIO(data), strict=True)
     at, ranges = reader.header_bytes, []
-    for packet in reader.packets():
-        ranges.append((at, at + packet.size))
-        at += packet.size
+    for item in reader.items():
+        if isinstance(item, Packet):
+            ranges.append((at, at + item.size))
+        at += item.size
     return ranges
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from gritcodec.bitstream import Reader, truncate
+from gritcodec.bitstream import Packet, Reader, truncate
 from gritcodec.errors import CorruptFileError
 from gritcodec.evaluate.picture import spectrogram
 
 if TYPE_CHECKING:
-    from gritcodec.codec import Codec
+    from gritcodec.codec.codec import Codec
 
 QUIET_DB, LOUD_DB = -90.0, -20.0
 _WIDTH, _HEIGHT = 480, 150
@@ -48,19 +48,20 @@ def read_codes(codec: Codec, data: bytes, frames: int) -> NDArray[np.int64]:
         frames: at most so many.
 
     Returns:
-        int64 [stages, frames], -1 where a stage was left out or a packet lost.
+        int64 [stages, frames], -1 where a stage was left out or a packet lost, and in pauses.
     """
     reader = Reader(io.BytesIO(data))
     # Whatever the codes are packed with, the reader knows it from here on.
     codec.play(reader)
     parts: list[NDArray[np.int64]] = []
     done = 0
-    for packet in reader.packets():
-        part = np.full((reader.header.stages, packet.frames), -1, dtype=np.int64)
-        if packet.body is not None:
-            part[: packet.stages] = reader.codes(packet)[0]
+    for item in reader.items():
+        part = np.full((reader.header.stages, item.frames), -1, dtype=np.int64)
+        codes = reader.codes(item) if isinstance(item, Packet) else None
+        if codes is not None:
+            part[: codes.shape[1]] = codes[0]
         parts.append(part)
-        done += packet.frames
+        done += item.frames
         if done >= frames:
             break
     if not parts:
@@ -81,51 +82,29 @@ def stages_kept(data: bytes, bitrates: Sequence[float], frames: int) -> NDArray[
 
 def _stages(data: bytes, frames: int) -> NDArray[np.int64]:
     kept: list[int] = []
-    for packet in Reader(io.BytesIO(data)).packets():
-        kept += [packet.stages] * packet.frames
+    for item in Reader(io.BytesIO(data)).items():
+        kept += [item.stages if isinstance(item, Packet) else 0] * item.frames
         if len(kept) >= frames:
             break
     return np.array(kept[:frames], dtype=np.int64)
 
 
-def codes_png(
-    codes: NDArray[np.int64], kept: NDArray[np.int64], bitrates: Sequence[float], chosen: int, frame_rate: float
-) -> bytes:
-    """Draw codes, stages by time, and below them which stages each bitrate keeps.
+def codes_png(codes: NDArray[np.int64]) -> bytes:
+    """Draw codes, int64 [stages, frames], -1 for none: a pixel each, which the page makes as large as it likes."""
+    return _cells(np.ma.masked_less(codes, 0) / max(int(codes.max(initial=0)), 1), "viridis")
 
-    Args:
-        codes: int64 [stages, frames], -1 for none.
-        kept: int64 [bitrates, frames].
-        bitrates: kbps, ascending.
-        chosen: the row of `kept` whose limit is drawn into the codes.
-        frame_rate: frames a second.
-    """
-    # Figure alone, without pyplot: that one keeps a global state, and pages draw in several threads.
-    from matplotlib.figure import Figure
 
-    stages, frames = codes.shape
-    seconds = frames / frame_rate
-    figure = Figure(figsize=(10, 6.4), layout="constrained")
-    upper, lower = figure.subplots(2, 1, height_ratios=(3, 2))
-    extent = (0.0, seconds, stages + 0.5, 0.5)
-    shown = np.ma.masked_less(codes, 0)
-    image = upper.imshow(shown, aspect="auto", extent=extent, cmap="viridis", interpolation="nearest")
-    time = np.arange(frames + 1) / frame_rate
-    limit = np.append(kept[chosen], kept[chosen][-1:]) + 0.5
-    upper.step(time, limit, where="post", color="#ff3d68", linewidth=2.5)
-    upper.set_ylabel("stage (coarse to fine)")
-    upper.set_title(f"every code of the file; {bitrates[chosen]:g} kbps keeps what is above the red line", loc="left")
-    figure.colorbar(image, ax=upper, label="number of the code", pad=0.01)
-    rows = lower.imshow(
-        kept, aspect="auto", extent=(0.0, seconds, len(bitrates) - 0.5, -0.5), cmap="YlGnBu", vmin=0, vmax=stages,
-        interpolation="nearest",
-    )  # fmt: skip
-    lower.set_yticks(range(len(bitrates)), [f"{rate:g}" for rate in bitrates], fontsize=8)
-    lower.axhline(chosen, color="#ff3d68", linewidth=1.2, linestyle=":")
-    lower.set_ylabel("kbps")
-    lower.set_xlabel("seconds")
-    lower.set_title("stages that each bitrate keeps, packet by packet", loc="left")
-    figure.colorbar(rows, ax=lower, label="stages", pad=0.01)
+def kept_png(kept: NDArray[np.int64], stages: int) -> bytes:
+    """Draw how many of the stages are kept, int64 [bitrates, frames]: a pixel each."""
+    return _cells(np.ma.masked_array(kept) / stages, "YlGnBu")
+
+
+def _cells(values: np.ma.MaskedArray, colours: str) -> bytes:
+    import matplotlib
+    from PIL import Image
+
+    # Masked ones are clear: 8-bit RGBA.
+    pixels = matplotlib.colormaps[colours](values, bytes=True)
     output = io.BytesIO()
-    figure.savefig(output, format="png", dpi=100)
+    Image.fromarray(pixels).save(output, "PNG")
     return output.getvalue()

@@ -8,7 +8,7 @@ import webbrowser
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from gritcodec import console
+from gritcodec import messages
 from gritcodec.demo.limits import Limits
 from gritcodec.demo.workspace import Workspace
 from gritcodec.errors import UsageError
@@ -90,7 +90,7 @@ def run(model: str, host: str, port: int, show: bool | None, limits: Limits) -> 
         address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/"
         print(f"gritcodec demo: {address} (Ctrl-C ends it)", flush=True)
         if not _is_loopback(host):
-            console.note("everybody who can reach this machine can use the page")
+            messages.note("everybody who can reach this machine can use the page")
         if _has_screen() if show is None else show:
             webbrowser.open(address)
         server.run(sockets=[listener])
@@ -110,10 +110,11 @@ def application(model: str, host: str, workspace: Workspace, limits: Limits) -> 
     """
     import gradio as gr
     from fastapi import FastAPI, HTTPException
-    from fastapi.responses import FileResponse
+    from fastapi.responses import FileResponse, Response
 
-    from gritcodec.codec import load
+    from gritcodec.codec.codec import load
     from gritcodec.demo import page, views
+    from gritcodec.page import serve
 
     site = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -127,7 +128,15 @@ def application(model: str, host: str, workspace: Workspace, limits: Limits) -> 
         kind = {".wav": "audio/wav", ".png": "image/png"}.get(found[0].suffix, "application/octet-stream")
         return FileResponse(found[0], media_type=kind, filename=found[1], content_disposition_type="inline")
 
-    blocks = page.build(views.Views(load(model), workspace, limits))
+    @site.get("/player/{name:path}")
+    def player(name: str) -> Response:
+        found = serve.find(model, name) if playable else None
+        if found is None:
+            raise HTTPException(404)
+        return Response(found[0], media_type=found[1])
+
+    playable = serve.is_playable(model)
+    blocks = page.build(views.Views(load(model), workspace, limits), playable)
     gr.mount_gradio_app(
         site,
         blocks,
@@ -142,6 +151,7 @@ def application(model: str, host: str, workspace: Workspace, limits: Limits) -> 
         theme=page.theme(),
         css=page.CSS,
         head=page.HEAD,
+        i18n=page.WORDS,
     )
     # Otherwise Gradio takes the page for one that is still being built, and lets any file through.
     blocks.has_launched = True

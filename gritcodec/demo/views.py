@@ -6,16 +6,15 @@ from functools import wraps
 from pathlib import Path
 from typing import Concatenate, ParamSpec
 
-from gritcodec import console
+from gritcodec import messages
 from gritcodec.bitstream import Header, parse_header
-from gritcodec.codec import Codec
-from gritcodec.demo import coding, compare, markup, opus, packetloss, pictures
-from gritcodec.demo.blindtest import Examiner
+from gritcodec.codec.codec import Codec
+from gritcodec.codec.playback import Span
+from gritcodec.demo import coding, compare, markup, opus, packetloss, pictures, sidebyside, visit
 from gritcodec.demo.coding import Recording, Take, Watch
 from gritcodec.demo.limits import Limits
 from gritcodec.demo.workspace import Session, Workspace, adopt, safe_stem
 from gritcodec.errors import GritcodecError, UsageError
-from gritcodec.playback import Span
 
 _HERE, _PACKAGE = Path(__file__).parent / "clips", Path(__file__).parent.parent / "clips"
 # What the page calls them, and where they are.
@@ -29,19 +28,9 @@ PAIRS = {
     "gritcodec or Opus": ("gritcodec", "Opus"),
     "original or Opus": ("original", "Opus"),
 }
-_NO_RECORDING = "choose a recording first"
 _NO_ORIGINAL = "a .grit file holds no original to compare with: choose a recording instead"
 
 _P = ParamSpec("_P")
-
-
-def one_line(error: Exception, session: Session | None = None) -> str:
-    """Return an error as one line, without the names of folders on this machine."""
-    _, text = console.explain(error)
-    recording = session.things.get("recording") if session else None
-    if isinstance(recording, Recording):
-        text = text.replace(str(recording.path), recording.name)
-    return text if session is None else text.replace(f"{session.folder}/", "")
 
 
 _Work = Callable[Concatenate["Views", Session, _P], str]
@@ -67,8 +56,8 @@ def _view(ends_others: bool = False) -> Callable[[_Work[_P]], _Asked[_P]]:
                     return work(self, session, *args, **kwargs)
                 except Exception as error:
                     if not isinstance(error, GritcodecError):
-                        console.note(one_line(error))
-                    return markup.problem(one_line(error, session))
+                        messages.note(visit.one_line(error))
+                    return markup.problem(visit.one_line(error, session))
 
         return run
 
@@ -84,6 +73,38 @@ class Views:
         self.limits = limits
         self._workspace = workspace
 
+    def refusal(self, bitrate: float | None) -> str:
+        """Return the line that says why a bitrate cannot be taken; empty if it can."""
+        try:
+            self._check(bitrate)
+        except UsageError as error:
+            return markup.problem(str(error))
+        return ""
+
+    def postponed(self, key: str, bitrate: float) -> str:
+        """Return the line that says to press the button, for a recording that is too long to be coded unasked.
+
+        Empty for others, and where the result is there already. Neither waits for work nor ends any: what is being
+        coded goes on, and what was coded stays.
+        """
+        session = self._workspace.session(key)
+        recording = session.things.get("recording")
+        if not isinstance(recording, Recording) or (recording.seconds or 0) <= self.limits.short_seconds:
+            return ""
+        if bitrate in session.things.get("takes", {}):
+            return ""
+        minutes = (recording.seconds or 0) / 60
+        return markup.hint(f"Press Listen for {bitrate:g} kbps: all {minutes:.1f} minutes are coded then.")
+
+    def channels_of(self, key: str) -> int:
+        """Return how many channels the open recording has; 1 without one."""
+        recording = self._workspace.session(key).things.get("recording")
+        return recording.channels if isinstance(recording, Recording) else 1
+
+    def is_asked(self, key: str) -> bool:
+        """Whether a blind trial waits for its answer."""
+        return visit.examiner(self._workspace.session(key)).trial is not None
+
     def bitrate_of(self, key: str) -> float | None:
         """Return the highest of the bitrates that an uploaded .grit file costs at least; None for audio."""
         recording = self._workspace.session(key).things.get("recording")
@@ -97,68 +118,68 @@ class Views:
         """Open a bundled clip and play it at a bitrate."""
         if clip not in CLIPS:
             raise UsageError("there is no such clip")
+        self._check(bitrate)
+        visit.forget(session)
         source = CLIPS[clip]
-        self._open(session, source, source.stem)
+        session.things["recording"] = coding.open_recording(source, source.stem, self.limits, clip)
         return self._listen(session, bitrate, watch, play)
 
     @_view(ends_others=True)
     def open_upload(self, session: Session, upload: str, bitrate: float, watch: Watch) -> str:
         """Open an uploaded or recorded file; a .grit file is played as it is."""
-        _forget(session)
+        visit.forget(session)
         path = adopt(session, Path(upload), self._workspace.uploads)
         # Until it is known to be good, so that an error calls it by the visitor's name.
         session.things["recording"] = Recording(path, path.name, False, None, 1, 1)
         try:
-            recording = coding.open_recording(path, safe_stem(path.name), self.limits)
+            recording = coding.open_recording(path, safe_stem(path.name), self.limits, Path(upload).stem)
         except GritcodecError as error:
-            text = one_line(error, session)
-            _forget(session)
+            text = visit.one_line(error, session)
+            visit.forget(session)
             return markup.problem(text)
         session.things["recording"] = recording
         if recording.is_grit:
-            bitrate = coding.own_bitrate(recording)
+            return self._listen(session, coding.own_bitrate(recording), watch, play=True)
+        self._check(bitrate)
         return self._listen(session, bitrate, watch, play=True)
 
     @_view(ends_others=True)
-    def listen(self, session: Session, bitrate: float, off: bool, asked: bool, watch: Watch) -> str:
-        """Play the open recording at a bitrate, or the original.
-
-        Args:
-            session: the visitor's.
-            bitrate: kbps a channel.
-            off: the original.
-            asked: whether a button was pressed; moving the slider does not start the coding of a long recording.
-            watch: called as the work goes on.
-        """
-        recording = _recording(session)
-        if off:
+    def listen(self, session: Session, bitrate: float, original: bool, watch: Watch) -> str:
+        """Play the open recording at a bitrate, in kbps a channel, or the original."""
+        recording = visit.recording(session)
+        if original:
             return self._original(session, recording, watch)
-        if not asked and (recording.seconds or 0) > self.limits.short_seconds and bitrate not in _takes(session):
-            minutes = (recording.seconds or 0) / 60
-            return markup.hint(f"{minutes:.1f} minutes: press Listen to code all of it at {bitrate:g} kbps.")
+        self._check(bitrate)
         return self._listen(session, bitrate, watch, play=True)
 
     @_view()
-    def comparison(self, session: Session, watch: Watch) -> str:
-        """Show every bitrate, and Opus, side by side."""
+    def comparison(self, session: Session, bitrate: float, watch: Watch) -> str:
+        """Show every bitrate, and Opus, side by side; the one at hand first."""
+        self._check(bitrate)
         if "comparison" not in session.things:
             excerpt = self._excerpt(session, watch)
             folder = session.fresh("x").parent
             session.things["comparison"] = compare.compare(self.codec, excerpt, folder, self._present(session, watch))
-        note = "" if opus.available() else "With opusenc installed there would be Opus as well."
+        lacks = [] if opus.available() else ["apt-get install opus-tools puts Opus beside it"]
+        if "PESQ" not in (measures := compare.measures()):
+            lacks.append("pip install pesq adds PESQ")
 
         def address(column: compare.Column) -> tuple[str, str]:
             return session.publish(column.wav, column.wav.name), session.publish(column.picture, column.picture.name)
 
-        return markup.comparison(session.things["comparison"], address, compare.missing_measures(), note)
+        return sidebyside.comparison(session.things["comparison"], bitrate, address, measures, "; ".join(lacks))
 
     @_view()
     def loss(self, session: Session, bitrate: float, percent: float, seed: int, watch: Watch) -> str:
         """Drop packets of the recording's file and play what is left."""
-        recording = _recording(session)
-        whole = self._take(session, bitrate, watch)
+        recording = visit.recording(session)
+        self._check(bitrate)
+        made = list(visit.takes(session).values())
+        # Of a long recording, what is there: another bitrate would take its place.
+        is_long = (recording.seconds or 0) > self.limits.short_seconds
+        whole = made[-1] if made and is_long else self._take(session, bitrate, watch)
         lossy = packetloss.drop_packets(whole.grit.read_bytes(), percent, seed)
-        grit = session.fresh(f"{recording.name}-{percent:g}-percent-lost.grit")
+        grit = session.fresh(f"{whole.grit.stem}-{percent:g}-percent-lost.grit")
         grit.write_bytes(lossy.data)
         span = Span(0, self.limits.short_seconds) if whole.seconds > self.limits.short_seconds else None
         take = coding.play_take(self.codec, recording, grit, self.limits, self._present(session, watch), span=span)
@@ -176,7 +197,8 @@ class Views:
     @_view()
     def codes(self, session: Session, bitrate: float, watch: Watch) -> str:
         """Draw the codes, and the stages that each bitrate keeps."""
-        recording = _recording(session)
+        recording = visit.recording(session)
+        self._check(bitrate)
         if recording.is_grit:
             data = recording.path.read_bytes()
         elif (recording.seconds or 0) > self.limits.short_seconds:
@@ -193,20 +215,23 @@ class Views:
         kept = pictures.stages_kept(data, rates, frames)
         chosen = max(sum(rate <= bitrate + 1e-6 for rate in rates) - 1, 0)
         codes = pictures.read_codes(coding.codec_for(self.codec, header), data, frames)
-        target = session.fresh("codes.png")
-        target.write_bytes(pictures.codes_png(codes, kept, rates, chosen, frame_rate))
-        text = f"the codes of {recording.name}, stages by time, and the stages that each bitrate keeps"
-        return f'<img class="codes" src="{session.publish(target, target.name)}" alt="{text}">'
+        addresses = []
+        for name, png in (("codes.png", pictures.codes_png(codes)), ("kept.png", pictures.kept_png(kept, len(codes)))):
+            target = session.fresh(name)
+            target.write_bytes(png)
+            addresses.append(session.publish(target, name))
+        return sidebyside.codes((addresses[0], addresses[1]), kept, len(codes), rates, chosen, frame_rate)
 
     @_view()
     def ask(self, session: Session, pair: str, bitrate: float, watch: Watch) -> str:
         """Begin a blind trial: three players under names that tell nothing."""
         if pair not in PAIRS:
             raise UsageError("choose what to compare")
+        self._check(bitrate)
         sounds = self._sounds(session, bitrate, watch)
         if missing := [name for name in PAIRS[pair] if name not in sounds]:
             raise UsageError(f"{missing[0]} is not here: install opusenc (opus-tools) and start the page again")
-        trial = _examiner(session).ask(PAIRS[pair])
+        trial = visit.examiner(session).ask(PAIRS[pair])
         session.things["abx-names"] = {name: label for name, (_, label) in sounds.items()}
         addresses = []
         for letter, name in (("A", trial.a), ("B", trial.b), ("X", trial.x)):
@@ -219,7 +244,7 @@ class Views:
     @_view()
     def answer(self, session: Session, says_a: bool) -> str:
         """Judge an answer and tell the score."""
-        examiner = _examiner(session)
+        examiner = visit.examiner(session)
         if examiner.trial is None:
             raise UsageError("begin a trial first")
         trial, right = examiner.answer(says_a)
@@ -231,20 +256,27 @@ class Views:
         """Remove what a visitor had."""
         self._workspace.leave(key)
 
-    def _open(self, session: Session, path: Path, name: str) -> None:
-        _forget(session)
-        session.things["recording"] = coding.open_recording(path, name, self.limits)
+    def _check(self, bitrate: float | None) -> None:
+        """Refuse what is no bitrate of the model: the page's number box takes anything."""
+        rates = self.codec.bitrates
+        if not isinstance(bitrate, int | float) or not rates[0] <= bitrate <= rates[-1]:
+            number = f"{bitrate:g}" if isinstance(bitrate, int | float) else bitrate
+            given = "there is no bitrate here" if bitrate is None else f"{number} kbps is no bitrate of this model"
+            raise UsageError(f"{given}: type a number from {rates[0]:g} to {rates[-1]:g}")
 
     def _listen(self, session: Session, bitrate: float, watch: Watch, play: bool) -> str:
         take = self._take(session, bitrate, watch)
-        if "listen" not in take_addresses(session).get(bitrate, {}):
-            take_addresses(session)[bitrate] = {
+        if "listen" not in visit.take_addresses(session).get(bitrate, {}):
+            visit.take_addresses(session)[bitrate] = {
                 "listen": session.publish(take.wav, take.wav.name),
                 "grit": session.publish(take.grit, take.grit.name),
             }
-        addresses = take_addresses(session)[bitrate]
-        recording = _recording(session)
-        return markup.take(recording.name, recording.place, take, addresses["listen"], addresses["grit"], play)
+        addresses = visit.take_addresses(session)[bitrate]
+        recording = visit.recording(session)
+        label = "as uploaded"
+        if not coding.is_as_uploaded(recording, bitrate):
+            label = f"{bitrate:g} kbps" + (" per channel" if recording.channels > 1 else "")
+        return markup.take(recording, label, take, addresses["listen"], addresses["grit"], play)
 
     def _original(self, session: Session, recording: Recording, watch: Watch) -> str:
         if recording.is_grit:
@@ -256,21 +288,26 @@ class Views:
         wav, address = session.things["original"]
         size = wav.stat().st_size
         seconds = size / (2 * recording.channels * recording.sample_rate)
-        return markup.original(recording.name, recording.place, address, size, seconds)
+        return markup.original(recording, address, size, seconds)
 
     def _take(self, session: Session, bitrate: float, watch: Watch) -> Take:
-        recording, takes = _recording(session), _takes(session)
+        recording, takes = visit.recording(session), visit.takes(session)
         if bitrate not in takes:
-            if (recording.seconds or 0) > self.limits.short_seconds:
-                # An hour of WAV is large: only the last take of a long recording is kept.
-                _drop_takes(session)
-            grit = session.fresh(f"{recording.name}-{bitrate:g}kbps.grit")
+            grit = session.fresh(f"{coding.file_name(recording, bitrate)}.grit")
             watch = self._present(session, watch)
-            takes[bitrate] = coding.make_take(self.codec, recording, bitrate, grit, self.limits, watch)
+            try:
+                take = coding.make_take(self.codec, recording, bitrate, grit, self.limits, watch)
+            except BaseException:
+                shutil.rmtree(grit.parent, ignore_errors=True)
+                raise
+            if (recording.seconds or 0) > self.limits.short_seconds:
+                # An hour of WAV is large: only the last take of a long recording is kept, until there is another.
+                visit.drop_takes(session)
+            takes[bitrate] = take
         return takes[bitrate]
 
     def _excerpt(self, session: Session, watch: Watch) -> Path:
-        recording = _recording(session)
+        recording = visit.recording(session)
         if recording.is_grit:
             raise UsageError(_NO_ORIGINAL)
         if "excerpt" not in session.things:
@@ -285,7 +322,7 @@ class Views:
         made: dict[float, dict[str, tuple[Path, str]]] = session.things.setdefault("abx", {})
         if bitrate not in made:
             excerpt = self._excerpt(session, watch)
-            short = Recording(excerpt, "excerpt", False, None, 1, _recording(session).channels)
+            short = Recording(excerpt, "excerpt", False, None, 1, visit.recording(session).channels)
             grit = session.fresh("excerpt.grit")
             take = coding.make_take(self.codec, short, bitrate, grit, self.limits, self._present(session, watch))
             sounds = {
@@ -314,41 +351,3 @@ class Views:
             watch(what, done, total)
 
         return present
-
-
-def take_addresses(session: Session) -> dict[float, dict[str, str]]:
-    """Return the addresses of the visitor's takes, by bitrate."""
-    addresses: dict[float, dict[str, str]] = session.things.setdefault("addresses", {})
-    return addresses
-
-
-def _takes(session: Session) -> dict[float, Take]:
-    takes: dict[float, Take] = session.things.setdefault("takes", {})
-    return takes
-
-
-def _drop_takes(session: Session) -> None:
-    for take in _takes(session).values():
-        shutil.rmtree(take.grit.parent, ignore_errors=True)
-    _takes(session).clear()
-    take_addresses(session).clear()
-
-
-def _recording(session: Session) -> Recording:
-    recording = session.things.get("recording")
-    if not isinstance(recording, Recording):
-        raise UsageError(_NO_RECORDING)
-    return recording
-
-
-def _examiner(session: Session) -> Examiner:
-    examiner: Examiner = session.things.setdefault("examiner", Examiner())
-    return examiner
-
-
-def _forget(session: Session) -> None:
-    """Forget the recording; the score of the blind test stays."""
-    examiner = _examiner(session)
-    examiner.trial = None
-    session.clear()
-    session.things["examiner"] = examiner

@@ -50,22 +50,22 @@ class Task:
     @property
     def path(self) -> Path:
         """Where its score is kept, as .json; its sound lies beside it, as .flac."""
-        identity = f"{self.entry.label}\n{self.entry.version}\n{self.entry.delay}"
+        identity = f"{self.entry.label}\n{self.entry.version}\n{self.entry.delay}\n{align.REVISION}"
         name = hashlib.sha256(identity.encode()).hexdigest()[:20]
         return self.cache / self.clip.digest / f"{name}.json"
 
 
 def describe(contender: Contender, cache: Path, long_clip: Path | None) -> Entry:
-    """Measure what is the same for every clip: a codec's delay, and its rate for a long file.
+    """Measure what no single clip tells: a codec's delay on the bundled clip, and its rate for a long file.
 
     Raises:
         AudioError: the codec does not work.
     """
     version = contender.version()
-    known = _Known(cache / "codecs" / f"{_digest(contender.label, version, _content(long_clip))}.json")
+    known = _Known(cache / "codecs" / f"{_digest(contender.label, version, align.REVISION, _content(long_clip))}.json")
     if not known.data:
         with _work() as work:
-            known.data["delay"] = 0 if contender.self_aligned else _measure_delay(contender, work)
+            known.data["delay"] = 0 if contender.keeps_time else _measure_delay(contender, work)
             if long_clip is not None:
                 contender.encode(long_clip, work / "long.bin")
                 samples, rate = read_pcm(long_clip)
@@ -155,7 +155,7 @@ def score_one(task: Task) -> Score:
     stale = [each for each in wanted if kept.get(each.name, {}).get("version") != _version(each, task.clip)]
     errors: dict[str, str] = {}
     sound = task.path.with_suffix(".flac")
-    if stale or "size" not in known.data or (task.keep_audio and not sound.is_file()):
+    if stale or "lag" not in known.data or (task.keep_audio and not sound.is_file()):
         try:
             decoded = _code(task, known)
         except GritcodecError as error:
@@ -172,6 +172,7 @@ def score_one(task: Task) -> Score:
         {name: entry["value"] for name, entry in found.items()},
         errors,
         {name: entry["weight"] for name, entry in found.items() if "weight" in entry},
+        known.data["lag"],
     )
 
 
@@ -181,8 +182,9 @@ def _score(
     values: dict[str, float],
     errors: dict[str, str],
     weights: dict[str, float] | None = None,
+    lag: int | None = None,
 ) -> Score:
-    return Score(task.entry.label, task.clip.name, task.clip.condition, size, values, errors, weights or {})
+    return Score(task.entry.label, task.clip.name, task.clip.condition, size, values, errors, weights or {}, lag)
 
 
 def _version(measure: Measure, clip: Clip) -> str:
@@ -231,8 +233,10 @@ def _code(task: Task, known: _Known) -> np.ndarray:
         known.data["size"] = packed.stat().st_size
         task.contender.decode(packed, output)
         samples, rate = read_pcm(output)
-    length = round(task.clip.seconds * RATE)
-    decoded = align.shift(resample_pcm(samples, rate, RATE), task.entry.delay, length)
+    decoded, reference = resample_pcm(samples, rate, RATE), read_pcm(task.clip.path)[0]
+    lag = align.delay(_floats(reference), _floats(decoded), task.entry.delay)
+    known.data["lag"] = lag
+    decoded = align.shift(decoded, 0 if task.contender.keeps_time else lag, len(reference))
     if task.keep_audio:
         task.path.parent.mkdir(parents=True, exist_ok=True)
         with files.atomic_output(task.path.with_suffix(".flac")) as temporary:

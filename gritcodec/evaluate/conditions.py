@@ -1,4 +1,4 @@
-"""What users feed a speech codec beside clean speech: the same clips noisy, clipped, far away, talked over; music.
+"""What users feed a speech codec beside clean speech: clips noisy, clipped, far away, talked over, by telephone; music.
 
 Everything follows from the clips' names: the same set gives the same samples on every machine. Noise and music come
 from a folder of sounds, see recipes/evaluation-sounds; the rest needs nothing but the set.
@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gritcodec.errors import UsageError
+from gritcodec.evaluate import telephone
 from gritcodec.evaluate.contenders.base import RATE
 from gritcodec.evaluate.sets import Clip, Source, kind, load, read_set, spread, write_clip
 
-CONDITIONS = ("noisy", "clipped", "far-field", "two-speakers", "music")
+CONDITIONS = ("noisy", "clipped", "far-field", "two-speakers", "telephone", "music")
 NEED_SOUNDS = {"noisy": "noise", "music": "music"}
 
 _SNR_DB = 10.0
@@ -35,6 +36,8 @@ Samples = NDArray[np.floating]
 
 def missing(condition: str, sounds: Path | None) -> str | None:
     """Return what a condition lacks, and how to get it; None where it lacks nothing."""
+    if condition == "telephone":
+        return telephone.missing()
     needed = NEED_SOUNDS.get(condition)
     if needed is None or (sounds is not None and (sounds / needed).is_dir()):
         return None
@@ -68,18 +71,22 @@ def build(
         return [write_clip(load(piece), piece, condition, folder) for piece in pieces]
     audible = [clip for clip in clips if not clip.faint]
     made = []
-    for clip in spread(audible, count, seed):
+    for number, clip in enumerate(spread(audible, count, seed)):
         source = Source(clip.name, clip.path, clip.language)
-        change = _change(condition, clip, audible, sounds)
+        change = _change(condition, clip, audible, sounds, number)
         made.append(write_clip(change(load(source)), source, condition, folder))
     return made
 
 
-def _change(condition: str, clip: Clip, clips: Sequence[Clip], sounds: Path | None) -> Callable[[Samples], Samples]:
+def _change(
+    condition: str, clip: Clip, clips: Sequence[Clip], sounds: Path | None, number: int
+) -> Callable[[Samples], Samples]:
     if condition == "clipped":
         return clipped
     if condition == "far-field":
         return far_field
+    if condition == "telephone":
+        return lambda speech: telephone.through(speech, telephone.LINES[number % len(telephone.LINES)])
     if condition == "noisy":
         assert sounds is not None
         other = _pick(read_set(sounds / "noise"), clip.name)

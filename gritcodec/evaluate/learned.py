@@ -1,4 +1,4 @@
-"""Measures that are trained models, out of packages that carry their weights: ViSQOL, DNSMOS, speaker similarity.
+"""Measures that are trained models, out of packages with their weights: ViSQOL, DNSMOS, DistillMOS, same voice.
 
 All take mono [samples] at 16 kHz. Nothing is downloaded.
 """
@@ -9,10 +9,9 @@ import contextlib
 import io
 import logging
 import math
-import os
 import sys
+import types
 import warnings
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from gritcodec.errors import AudioError
 from gritcodec.evaluate.metrics import RATE
+from gritcodec.messages import native_stderr_off
 
 # DNSMOS looks at windows of 9.01 s; see `dnsmos`.
 _DNSMOS_SAMPLES = math.ceil(9.01 * RATE)
@@ -30,8 +30,10 @@ def visqol(reference: NDArray[np.floating], degraded: NDArray[np.floating]) -> f
     """ViSQOL in speech mode with its lattice model (Chinen et al. 2020), MOS-LQO 1 to 5.
 
     Raises:
-        AudioError: ViSQOL has no answer.
+        AudioError: ViSQOL has no answer, for instance for silence, which it would call good.
     """
+    if not reference.any() or not degraded.any():
+        raise AudioError("ViSQOL cannot rate this clip: silence")
     try:
         result = _visqol().measure_from_arrays(reference.astype(np.float64), degraded.astype(np.float64), RATE)
         score = float(result.moslqo)
@@ -58,6 +60,20 @@ def dnsmos(degraded: NDArray[np.floating]) -> float:
     repeated = np.tile(degraded, math.ceil(_DNSMOS_SAMPLES / len(degraded)))
     clip = repeated[: max(_DNSMOS_SAMPLES, len(degraded))].clip(-1, 1).astype(np.float32)
     return float(package.run(clip, RATE, return_df=False)["ovrl_mos"])
+
+
+def distillmos(degraded: NDArray[np.floating]) -> float:
+    """DistillMOS (Stahl and Gamper 2025), 1 to 5; knows the decoded clip alone, at any level.
+
+    Raises:
+        AudioError: the clip is silent.
+    """
+    import torch
+
+    if not degraded.any():
+        raise AudioError("DistillMOS cannot rate this clip: silence")
+    with torch.inference_mode():
+        return float(_distillmos()(torch.from_numpy(degraded.astype(np.float32))[None]))
 
 
 def speaker_similarity(reference: NDArray[np.floating], degraded: NDArray[np.floating]) -> float:
@@ -89,23 +105,25 @@ def _visqol() -> Any:
     # Without the lattice it falls back to a polynomial that is too kind by one or two points: asked for, it fails.
     logging.getLogger("visqol").setLevel(logging.ERROR)
     api = VisqolApi()
-    with _native_stderr_off():
+    sys.stderr.flush()
+    with native_stderr_off():
         api.create(mode="speech", use_lattice_model=True)
     return api
 
 
-@contextlib.contextmanager
-def _native_stderr_off() -> Iterator[None]:
-    """Keep what native code says in passing off the terminal: Python's own redirection does not reach it."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+@cache
+def _distillmos() -> Any:
+    # It imports torchaudio for its command alone, and beside a CPU build of torch that import ends with an OSError.
+    there = "torchaudio" in sys.modules
+    if not there:
+        sys.modules["torchaudio"] = types.ModuleType("torchaudio")
     try:
-        os.dup2(nowhere, 2)
-        yield
+        import distillmos as package
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        if not there:
+            del sys.modules["torchaudio"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        return package.ConvTransformerSQAModel().eval()
 
 
 @cache

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from gritcodec import console
+from gritcodec import messages
 from gritcodec.errors import UsageError
 from gritcodec.evaluate import results
 from gritcodec.evaluate.trials import MOST_STIMULI, Answers, Material, Trial
@@ -26,7 +26,7 @@ def serve(out: Path, port: int) -> None:
         UsageError: no results, no Gradio, or the port is taken.
     """
     found = results.load(out)
-    with console.needing("demo", "the listening test"):
+    with messages.needing("demo", "the listening test"):
         prepare_gradio()
     material = Material(found, out)
     try:

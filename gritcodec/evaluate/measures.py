@@ -135,6 +135,16 @@ _ALL = (
         clean_only=True,
     ),
     Measure(
+        "distillmos",
+        "DistillMOS",
+        "higher",
+        2,
+        lambda pair: learned.distillmos(pair.decoded),
+        {"distillmos": "distillmos", "xls_r_sqa": "xls-r-sqa", "torch": "torch"},
+        speech_only=True,
+        clean_only=True,
+    ),
+    Measure(
         "speaker",
         "same voice",
         "higher",

@@ -42,6 +42,8 @@ def pesq_wb(reference: np.ndarray, degraded: np.ndarray, sample_rate: int) -> fl
     from pesq import PesqError, pesq
 
     original, decoded = _pair(reference, degraded, sample_rate)
+    if not original.any():
+        raise AudioError("PESQ cannot rate this clip: it is silent")
     try:
         return float(pesq(RATE, original.astype(np.float32), decoded.astype(np.float32), "wb"))
     except (PesqError, ValueError, ZeroDivisionError) as error:
@@ -59,14 +61,15 @@ def stoi(reference: np.ndarray, degraded: np.ndarray, sample_rate: int, extended
         extended: ESTOI (Jensen and Taal 2016).
 
     Raises:
-        AudioError: less than 0.4 s of speech in the reference: the measure is not defined.
+        AudioError: less than 0.4 s of speech in the reference, or one of the two is silent: the measure is not defined.
     """
     import warnings
 
     import pystoi
 
     original, decoded = _pair(reference, degraded, sample_rate)
-    if not original.any():
+    if not original.any() or not decoded.any():
+        # ESTOI would compare the dither that pystoi adds, and say anything from -0.1 to 0.1.
         raise AudioError("STOI cannot rate this clip: silence")
     with warnings.catch_warnings():
         # pystoi answers 1e-5 with a warning where it has too few frames: no number is better than a false one.

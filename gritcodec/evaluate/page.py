@@ -1,19 +1,27 @@
-"""The report: Markdown with a picture, and one HTML file that holds tables, pictures and players."""
+"""The report: Markdown with a picture, and one HTML file that holds tables, pictures and players.
+
+`python -m gritcodec.evaluate.page runs/evaluate --publish docs` writes that of a finished run again; it scores nothing.
+"""
 
 from __future__ import annotations
 
 import base64
 import html
+import re
 from pathlib import Path
+from typing import Annotated
 
-from gritcodec import files
-from gritcodec.errors import OutputError
-from gritcodec.evaluate import plots, tables
+import typer
+
+from gritcodec import files, messages
+from gritcodec.errors import GritcodecError, OutputError
+from gritcodec.evaluate import plots, summary, tables
+from gritcodec.evaluate import results as stored
 from gritcodec.evaluate.results import Entry, Results, Sound
 from gritcodec.evaluate.sets import CLEAN
 
 _MAIN = ("pesq", "estoi", "visqol")
-_MORE = ("dnsmos", "speaker", "wer")
+_MORE = ("dnsmos", "distillmos", "speaker", "wer")
 # Settings of one codec that the page plays: more would make the file too large to send.
 _HEARD_SETTINGS = 3
 
@@ -41,12 +49,14 @@ def write(results: Results, out: Path, publish: Path | None, command: str) -> li
     Raises:
         OutputError: they cannot be written.
     """
+    folders = [out] if publish is None else [out, publish]
+    for folder in folders:
+        if not folder.is_dir():
+            raise OutputError(f"cannot write {folder / 'results.md'}: there is no folder {folder}")
     picture = plots.rate_distortion(results, main_panels(results))
     text = markdown(results, command)
     written = []
-    for folder in [out] if publish is None else [out, publish]:
-        if not folder.is_dir():
-            raise OutputError(f"cannot write {folder / 'results.md'}: there is no folder {folder}")
+    for folder in folders:
         files.write_bytes(folder / "results.png", picture)
         files.write_bytes(folder / "results.md", text.encode())
         written += [folder / "results.md", folder / "results.png"]
@@ -76,8 +86,9 @@ def markdown(results: Results, command: str) -> str:
     """Return the report as Markdown."""
     parts = [
         "# Results",
-        f"Written by `{command}`; do not edit. {_about(results)}",
         "![Quality against true kbps](results.png)",
+        " ".join(summary.sentences(results)),
+        f"Written by `{command}`; do not edit. {_about(results)}",
         *(table.markdown().strip() for table in tables.tables(results)),
         *(_list(title, lines) for title, lines in _notes(results)),
     ]
@@ -94,15 +105,10 @@ def _about(results: Results) -> str:
 
 
 def _notes(results: Results) -> list[tuple[str, list[str]]]:
-    delays = [
-        f"{entry.name} {entry.setting}: {entry.delay} samples ({entry.delay / 16:.1f} ms)"
-        for entry in results.entries
-        if entry.delay
-    ]
     versions = [f"{name}: {version}" for name, version in results.measures.items()]
     return [
-        ("Delay removed", delays),
         ("Not measured", results.missing),
+        ("Files that cannot be read", results.unread),
         ("Clips without an answer", results.failures()),
         ("Versions of the measures (the bench's own first, then the packages')", versions),
     ]
@@ -112,8 +118,10 @@ def page(results: Results, out: Path, picture: bytes, command: str) -> str:
     """Return the report as one HTML file."""
     about = html.escape(_about(results).replace("`", ""))
     parts = [
-        f"<h1>Results</h1><p>{about} Written by <code>{html.escape(command)}</code>.</p>",
+        "<h1>Results</h1>",
         _image(picture, "quality against rate"),
+        f"<p>{html.escape(' '.join(summary.sentences(results)))}</p>",
+        f"<p>{about} Written by <code>{html.escape(command)}</code>.</p>",
     ]
     more = more_panels(results)
     if more:
@@ -168,3 +176,43 @@ def _players(results: Results, out: Path) -> str:
 
 def _image(data: bytes, alt: str) -> str:
     return f'<p><img alt="{alt}" src="data:image/png;base64,{base64.b64encode(data).decode()}"></p>'
+
+
+def again(out: Path, publish: Path | None = None) -> list[Path]:
+    """Write the report of a finished run again, by what `results.json` says: nothing is scored.
+
+    Args:
+        out: folder of the run.
+        publish: as in `write`.
+
+    Raises:
+        UsageError: there is no run, or one of another release.
+        OutputError: files cannot be written.
+    """
+    found = stored.load(out)
+    return write(found, out, publish, found.command or _command_of(out / "results.md"))
+
+
+def _command_of(report: Path) -> str:
+    """Return the command that a report names: results of older releases do not say it."""
+    text = report.read_text(encoding="utf-8") if report.is_file() else ""
+    named = re.search(r"^Written by `([^`]+)`", text, re.MULTILINE)
+    return named[1] if named else "gritcodec evaluate"
+
+
+def main(
+    out: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")] = Path("runs/evaluate"),
+    publish: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write results.md and results.png there too.")
+    ] = None,
+) -> None:
+    """Write the report of a finished run of `gritcodec evaluate` again, without scoring."""
+    try:
+        for path in again(out, publish):
+            print(path)
+    except GritcodecError as error:
+        raise typer.Exit(messages.report(error)) from None
+
+
+if __name__ == "__main__":
+    typer.run(main)

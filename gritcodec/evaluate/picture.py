@@ -61,7 +61,7 @@ def main(
 ) -> None:
     """Draw a clip's spectrogram beside those of its decoded versions."""
     import gritcodec
-    from gritcodec import audio
+    from gritcodec.sound import audio
 
     waveform, rate = audio.read(source)
     codec = gritcodec.load(model)
@@ -70,7 +70,7 @@ def main(
         data = codec.compress(waveform, rate, bitrate=kbps)
         decoded, _ = codec.decompress(data)
         true = len(data) * 8 / waveform.shape[1] * rate / 1000
-        panels.append((f"gritcodec, {true:.2f} kbps", decoded.numpy().mean(0)))
+        panels.append((f"gritcodec, {true:.2f} kbps", decoded.mean(0)))
     draw(panels, rate, target)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gritcodec.errors import GritcodecError, UsageError
+from gritcodec import model_store
+from gritcodec.errors import AudioError, GritcodecError, UsageError
 from gritcodec.evaluate import bench, conditions, contenders, measures, sets
 from gritcodec.evaluate.contenders.base import Contender
 from gritcodec.evaluate.measures import MEASURES, Measure
@@ -37,14 +38,22 @@ SIZES = {
     "five-minutes": Size(
         6,
         2,
-        ("original", "opus:6", "opus:8", "opus:12", "codec2:1300", "codec2:3200", "speex:2", "amr-wb:6.6", "lc3:16"),
+        (
+            "original",
+            *("opus:6", "opus:8", "opus:12", "opus-nolace:7"),
+            *("codec2:1300", "codec2:3200", "speex:2", "amr-wb:6.6", "lc3:16"),
+        ),
         ("1.5", "3", "6"),
         ("pesq", "estoi", "stoi", "visqol", "sisdr", "mel", "lsd"),
     ),
     "nightly": Size(
         None,
         8,
-        ("original", "opus", "codec2", "speex", "amr-wb", "lc3", "mp3"),
+        (
+            "original",
+            *("opus", "opus-1.6", "opus-wide", "opus-lace", "opus-nolace"),
+            *("codec2", "speex", "amr-wb", "lc3", "mp3"),
+        ),
         ("0.5", "1", "1.5", "2", "3", "4", "6", "7"),
         tuple(MEASURES),
         ("1.5", "3", "6"),
@@ -99,7 +108,7 @@ def evaluate(plan: Plan, tell: Callable[[str], None]) -> Results:
 
     Raises:
         UsageError: something that was asked for by name is unknown or not installed.
-        AudioError: a clip cannot be read.
+        AudioError: no clip can be read.
     """
     if plan.size not in SIZES:
         raise UsageError(f"no size {plan.size!r}: there are {', '.join(SIZES)}")
@@ -113,7 +122,7 @@ def evaluate(plan: Plan, tell: Callable[[str], None]) -> Results:
     takers = _measures(plan, lacks)
     runners = _contenders(plan, lacks)
     shutil.rmtree(plan.out / "clips", ignore_errors=True)
-    clips = _clips(plan, sources, lacks)
+    clips, unread = _clips(plan, sources, lacks)
     cache = plan.out / "cache"
     audible = [clip for clip in clips if clip.condition == CLEAN and not clip.faint]
     long_clip = bench.join_clips(audible, plan.out / "clips" / "long.wav") if audible else None
@@ -140,7 +149,7 @@ def evaluate(plan: Plan, tell: Callable[[str], None]) -> Results:
         if path.is_file()
     ]
     name, found = plan.folder.resolve().name, [entry for _, entry in entries]
-    return Results(name, plan.size, facts, found, versions, scores, missing, sounds)
+    return Results(name, plan.size, facts, found, versions, scores, missing, sounds, unread=unread)
 
 
 def heard_clips(clips: Sequence[Clip], seed: int) -> list[Clip]:
@@ -178,8 +187,8 @@ def _measures(plan: Plan, lacks: Callable[[str], None]) -> list[Measure]:
 
 def _contenders(plan: Plan, lacks: Callable[[str], None]) -> list[Contender]:
     size = SIZES[plan.size]
-    own = [f"{model}:{rate}" for model in plan.models for rate in size.rates]
-    own += [f"{model}@{EFFORT}:{rate}" for model in plan.models for rate in size.refined]
+    own = [f"{model}:{rate}" for model in plan.models for rate in _rates(model, size.rates)]
+    own += [f"{model}@{EFFORT}:{rate}" for model in plan.models for rate in _rates(model, size.refined)]
     weights = contenders.parse_weights(plan.weights)
     names = plan.codecs or (*own, *size.peers, *weights)
     there = []
@@ -198,12 +207,27 @@ def _contenders(plan: Plan, lacks: Callable[[str], None]) -> list[Contender]:
     return there
 
 
-def _clips(plan: Plan, sources: list[Source], lacks: Callable[[str], None]) -> list[Clip]:
+def _rates(model: str, rates: Sequence[str]) -> list[str]:
+    """Return those bitrates that a model has: another's may begin higher, or end lower."""
+    there = model_store.read(model_store.resolve(model)).bitrates
+    return [rate for rate in rates if there[0] <= float(rate) <= there[-1]]
+
+
+def _clips(plan: Plan, sources: list[Source], lacks: Callable[[str], None]) -> tuple[list[Clip], list[str]]:
+    """Return the clips of all conditions, and a line for each file that cannot be read: the others are scored."""
     size, folder = SIZES[plan.size], plan.out / "clips"
     limit = size.clips if plan.limit is None else plan.limit
     if limit is not None:
         sources = sets.spread(sources, limit, plan.seed)
-    clean = [sets.write_clip(sets.load(source), source, CLEAN, folder) for source in sources]
+    clean: list[Clip] = []
+    unread: list[str] = []
+    for source in sources:
+        try:
+            clean.append(sets.write_clip(sets.load(source), source, CLEAN, folder))
+        except AudioError as error:
+            unread.append(f"{source.name}: {error}")
+    if not clean:
+        raise AudioError(f"none of the {len(sources)} clips in {plan.folder} can be read; the first: {unread[0]}")
     made = list(clean)
     for name in conditions.CONDITIONS if plan.conditions is None else plan.conditions:
         why = conditions.missing(name, plan.sounds)
@@ -213,4 +237,4 @@ def _clips(plan: Plan, sources: list[Source], lacks: Callable[[str], None]) -> l
             raise UsageError(f"{name}: {why}")
         else:
             lacks(f"{name} clips are not measured: {why}")
-    return made
+    return made, unread

@@ -11,6 +11,10 @@ from gritcodec.evaluate.sets import CLEAN
 
 _COLOURS = {
     "opus": "#1f77b4",
+    "opus-1.6": "#6baed6",
+    "opus-wide": "#08519c",
+    "opus-lace": "#17a589",
+    "opus-nolace": "#0b5345",
     "codec2": "#8c564b",
     "speex": "#2ca02c",
     "amr-wb": "#9467bd",
@@ -21,6 +25,8 @@ _COLOURS = {
     "mimi": "#e377c2",
     "snac": "#aec7e8",
 }
+# Names in a line below the picture.
+_LEGEND = 7
 _OWN = ("#d62728", "#000000", "#ff9896", "#555555")
 
 
@@ -48,8 +54,9 @@ def rate_distortion(results: Results, panels: Sequence[tuple[str, str]], columns
     for axis, (measure, condition) in zip(axes.flat, panels, strict=False):
         _panel(axis, results, measure, condition)
     handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncol=min(len(labels), 7), frameon=False)
-    figure.tight_layout(rect=(0, 0.35 / figure.get_figheight(), 1, 1))
+    figure.legend(handles, labels, loc="lower center", ncol=min(len(labels), _LEGEND), frameon=False)
+    lines = -(-len(labels) // _LEGEND)
+    figure.tight_layout(rect=(0, (0.1 + 0.25 * lines) / figure.get_figheight(), 1, 1))
     buffer = io.BytesIO()
     # No software name and date inside: the same figures give the same file.
     figure.savefig(buffer, dpi=90, format="png", metadata={"Software": None})

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,9 +21,15 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from gritcodec.errors import AudioError, GritcodecError, UsageError
+from gritcodec import files, messages
+from gritcodec.errors import AudioError, UsageError
+from gritcodec.units import parse_bitrate
 
 _FAINT_DB = -70.0
+_EXIT_CODES = (
+    "Exit codes: 0 done; 1 nothing can be rated; 2 bad use, or PESQ is not installed; "
+    "3 done, but clips are left out: stderr names them; 130 interrupted."
+)
 
 # Compresses the first file into the second at a bitrate (kbps) and decompresses that into the third.
 Coder = Callable[[Path, Path, Path, float], None]
@@ -56,7 +62,7 @@ def command_coder(model: str, effort: int = 0) -> Coder:
 
     def code(clip: Path, packed: Path, decoded: Path, bitrate: float) -> None:
         options = ("--bitrate", str(bitrate), "--effort", str(effort), "--model", model, "--force")
-        _command("compress", str(clip), str(packed), *options)
+        _command("compress", str(clip), str(packed), "--strict", *options)
         _command("decompress", str(packed), str(decoded), "--model", model, "--force")
 
     return code
@@ -65,11 +71,13 @@ def command_coder(model: str, effort: int = 0) -> Coder:
 def library_coder(model: str, effort: int = 0) -> Coder:
     """Code with the library's own calls, the ones behind the command: the same files, without its seconds of start."""
     import gritcodec
+    from gritcodec.codec import transfer
+    from gritcodec.codec.settings import Settings
 
     codec = gritcodec.load(model)
 
     def code(clip: Path, packed: Path, decoded: Path, bitrate: float) -> None:
-        codec.compress_file(clip, packed, bitrate, overwrite=True, effort=effort)
+        transfer.compress(codec, clip, packed, Settings(bitrate, effort=effort, overwrite=True, strict=True))
         codec.decompress_file(packed, decoded, overwrite=True)
 
     return code
@@ -85,7 +93,7 @@ def score_clip(clip: Path, name: str, bitrate: float, code: Coder) -> Score:
         code: see `Coder`.
 
     Raises:
-        AudioError: the clip cannot be read, or holds nothing that PESQ or STOI could rate.
+        AudioError: the clip cannot be read, is damaged, or holds nothing that PESQ or STOI could rate.
     """
     import soundfile
 
@@ -117,7 +125,7 @@ def means(rows: list[Score]) -> dict[str, float]:
 
 def choose_clips(folder: Path, limit: int | None, seed: int) -> list[Path]:
     """List the audio files below a folder, or `limit` of them: always the same ones for a seed."""
-    from gritcodec.audio import audio_files
+    from gritcodec.sound.audio import audio_files
 
     clips = audio_files(folder)
     if not clips:
@@ -139,7 +147,7 @@ def score_clips(folder: Path, clips: list[Path], bitrate: float, code: Coder) ->
         try:
             return score_clip(clip, clip.relative_to(folder).as_posix(), bitrate, code)
         except AudioError as error:
-            print(f"left out: {clip.relative_to(folder)}: {error}", file=sys.stderr)
+            messages.warn(f"left out: {clip.relative_to(folder)}: {error}")
             return None
 
     rows, shown = [], time.monotonic()
@@ -179,17 +187,18 @@ def evaluate(
     seed: int,
     in_process: bool,
     effort: int = 0,
-) -> list[dict[str, object]]:
+) -> tuple[list[dict[str, object]], bool]:
     """Print a table for each folder; arguments as on the command line.
 
     Returns:
-        Every Score as a dict, with the name of its folder.
+        Every Score as a dict, with the name of its folder; and whether clips are left out.
 
     Raises:
         GritcodecError: no such folder or model, or nothing to rate.
     """
     code = (library_coder if in_process else command_coder)(model, effort)
     scores: list[dict[str, object]] = []
+    left_out = False
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"{folder} is not a folder")
@@ -200,14 +209,17 @@ def evaluate(
         print(_HEAD, flush=True)
         for rate in bitrates:
             rows = score_clips(folder, clips, rate, code)
+            left_out |= len(rows) < len(clips)
             scores += [{"folder": folder.resolve().name, **asdict(row)} for row in rows]
             print(table_row(rate, rows), flush=True)
-    return scores
+    return scores, left_out
 
 
 def main(
     folders: Annotated[list[Path], typer.Argument(help="Folders of clips, searched to the bottom.", exists=True)],
-    bitrate: Annotated[list[float] | None, typer.Option(help="kbps, repeatable.")] = None,
+    bitrate: Annotated[
+        list[float] | None, typer.Option(parser=parse_bitrate, metavar="KBPS", help="Of each channel; repeatable.")
+    ] = None,
     model: Annotated[str, typer.Option(help="Model name or folder.")] = "speech-16k",
     limit: Annotated[int | None, typer.Option(min=1, help="So many clips of each folder, drawn with --seed.")] = None,
     seed: Annotated[int, typer.Option(help="Of the clips that --limit draws.")] = 0,
@@ -219,14 +231,33 @@ def main(
 
     Clips below -70 dBFS hold no speech to rate: means without them stand in columns of their own.
     """
-    try:
-        scores = evaluate(folders, bitrate or [1.5, 3.0, 6.0], model, limit, seed, in_process, effort)
-    except GritcodecError as error:
-        print(f"protocol: {error}", file=sys.stderr)
-        raise typer.Exit(error.exit_code) from error
+    with messages.needing("evaluate", "scoring"):
+        # Before the first clip, not after it.
+        import pesq  # noqa: F401
+        import pystoi  # noqa: F401
+
+        scores, left_out = evaluate(folders, bitrate or [1.5, 3.0, 6.0], model, limit, seed, in_process, effort)
     if json_path:
-        json_path.write_text(json.dumps(scores, indent=1), encoding="utf-8")
+        files.write_bytes(json_path, json.dumps(scores, indent=1).encode(), True)
+    if left_out:
+        raise typer.Exit(messages.DAMAGED)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line; return its exit code, as `gritcodec` does."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(epilog=_EXIT_CODES)(main)
+    try:
+        with typer.main.get_command(app).make_context("protocol", list(arguments)) as context:
+            context.command.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
+    except Exception as error:
+        return messages.report(error)
+    except KeyboardInterrupt:
+        return 130
+    return 0
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    sys.exit(run(sys.argv[1:]))

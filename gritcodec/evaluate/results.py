@@ -34,7 +34,7 @@ class ClipFacts:
 
 @dataclass(frozen=True)
 class Entry:
-    """A codec at one setting: `delay` in samples at 16 kHz that was removed, `long_kbps` of all clips in one file."""
+    """A codec at one setting: its `delay` on the bundled clip, in samples, and `long_kbps` of all clips in one file."""
 
     label: str
     name: str
@@ -48,7 +48,8 @@ class Entry:
 class Score:
     """One clip through one codec: bytes on disk (None where it failed), measures, and what had no answer, and why.
 
-    `weights`, by measure, say how much the clip counts in a mean; 1 where nothing is said.
+    `weights`, by measure, say how much the clip counts in a mean; 1 where nothing is said. `lag` says how late the
+    codec gave the clip back, in samples at 16 kHz.
     """
 
     label: str
@@ -58,6 +59,7 @@ class Score:
     values: dict[str, float]
     errors: dict[str, str]
     weights: dict[str, float] = field(default_factory=dict)
+    lag: int | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,10 @@ class Sound:
 
 @dataclass
 class Results:
-    """A run: which clips and codecs, every score, and what could not be measured at all."""
+    """A run: which clips and codecs, every score, what could not be measured at all, and the `command` that does it.
+
+    `unread` has a line for every file of the set that could not be read.
+    """
 
     set_name: str
     size: str
@@ -83,6 +88,8 @@ class Results:
     missing: list[str] = field(default_factory=list)
     sounds: list[Sound] = field(default_factory=list)
     speed: dict[str, Any] | None = None
+    command: str = ""
+    unread: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Index clips and scores."""
@@ -125,6 +132,10 @@ class Results:
         """Return the mean over clips of the bits of the file a second, in thousands."""
         rates = [row.size * 8 / clip.seconds / 1000 for clip, row in self.rows(label, condition) if row.size]
         return sum(rates) / len(rates) if rates else None
+
+    def lags(self, label: str) -> list[int]:
+        """Return by how many samples at 16 kHz the audible clean clips came back late, sorted."""
+        return sorted(row.lag for _, row in self.rows(label, audible=True) if row.lag is not None)
 
     def worst(self, label: str, measure: str, count: int) -> list[tuple[str, float]]:
         """Return the clean clips a codec does worst on, PESQ's kind of measure: the higher the better."""

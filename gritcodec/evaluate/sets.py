@@ -90,7 +90,7 @@ def read_set(folder: Path, transcripts: Path | None = None) -> list[Source]:
 
 
 def _list(folder: Path) -> list[Source]:
-    from gritcodec.audio import audio_files
+    from gritcodec.sound.audio import audio_files
 
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder")
@@ -161,8 +161,8 @@ def spread(items: Sequence[Item], count: int, seed: int) -> list[Item]:
 
 def load(source: Source) -> NDArray[np.float32]:
     """Return a clip's samples, mono at 16 kHz; AudioError where it cannot be read."""
-    from gritcodec import audio
-    from gritcodec.resampling import resample
+    from gritcodec.sound import audio
+    from gritcodec.sound.resampling import resample
 
     waveform, rate = audio.read(source.path)
     mono = waveform.mean(0, keepdims=True)

@@ -71,7 +71,9 @@ def _quality_note(results: Results) -> str:
     note = (
         f"Mean over the {len(clean)} clean clips of the set ({seconds:.0f} s), in brackets its 95% bootstrap interval "
         "over clips. kbps: the bits of each clip's file on disk, headers and container included, over its seconds, "
-        "mean over clips; long: the same for all clips joined into one file, where a header hardly counts."
+        "mean over clips; long: the same for all clips joined into one file, where a header hardly counts. lag: how "
+        "late what comes back is, in samples at 16 kHz: median over audible clips, in brackets least and most. It is "
+        "measured on every clip and removed; gritcodec's files are to keep time, and are scored as they come back."
     )
     if faint:
         note += f" {faint} clips are below -70 dBFS and hold no speech: the audible column leaves them out."
@@ -80,13 +82,13 @@ def _quality_note(results: Results) -> str:
 
 def _quality(results: Results, title: str, measures: Sequence[str], note: str, peers_only: bool = False) -> Table:
     faint = any(clip.faint for clip in results.clips) and "pesq" in measures
-    head = ["codec", "kbps", "long", *(MEASURES[name].title for name in measures)]
+    head = ["codec", "kbps", "long", *(["lag"] if peers_only else []), *(MEASURES[name].title for name in measures)]
     table = Table(title, note, head + (["PESQ-WB, audible"] if faint else []))
     for entry in _ordered(results):
         if peers_only and entry.name == "original":
             continue
         cells = [results.estimate(entry.label, name) for name in measures]
-        row = [_title(entry), *_rates(results, entry)]
+        row = [_title(entry), *_rates(results, entry), *([_lag(results, entry)] if peers_only else [])]
         row += [_cell(cell, MEASURES[name].digits) for cell, name in zip(cells, measures, strict=True)]
         if faint:
             row.append(_cell(results.estimate(entry.label, "pesq", audible=True), 2))
@@ -120,7 +122,8 @@ def _by_condition(results: Results, measure: str) -> Table:
     note = (
         "Against what went in: noise, echo and the second voice are to be kept. noisy: 10 dB above recorded noise; "
         "clipped: cut off 12 dB below the peak; far-field: a simulated living room, 3 m away; two-speakers: another "
-        "voice as loud; music: no voice."
+        "voice as loud; telephone: 300 to 3400 Hz at 8 kHz, clips by turns as samples, mu-law, A-law, GSM and AMR; "
+        "music: no voice."
     )
     head = ["codec", "kbps, clean", *(f"{name} ({counts[name]})" for name in known)]
     table = Table(f"{MEASURES[measure].title} by condition", note, head)
@@ -171,6 +174,14 @@ def _title(entry: Entry) -> str:
 def _rates(results: Results, entry: Entry) -> list[str]:
     kbps = results.kbps(entry.label)
     return ["-" if rate is None else f"{rate:.2f}" for rate in (kbps, entry.long_kbps)]
+
+
+def _lag(results: Results, entry: Entry) -> str:
+    lags = results.lags(entry.label)
+    if not lags:
+        return "-"
+    middle = f"{lags[len(lags) // 2]}"
+    return middle if lags[0] == lags[-1] else f"{middle} ({lags[0]} to {lags[-1]})"
 
 
 def _means(cells: Sequence[Estimate | None], measure: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from gritcodec.nn.config import NetworkConfig
+from gritcodec.nn.config import WAVEFORM_WIDTHS, NetworkConfig, waveform_strides
 from gritcodec.nn.spectral import CompressedSTFT, InverseSTFT
 from gritcodec.nn.streaming import CausalConv, CausalUpsample, ConvNeXtBlock, Linear, Stream
 from gritcodec.quantize.grit import Quantized
@@ -19,6 +19,7 @@ class Level(nn.Module):
         self.norm = nn.LayerNorm(channels)
         scale = 1.0 / max(blocks, 1)
         self.blocks = nn.ModuleList(ConvNeXtBlock(channels, kernel, expansion, scale) for _ in range(blocks))
+        self.context = blocks * (kernel - 1)
 
     def forward(self, x: Tensor, stream: Stream | None = None) -> Tensor:
         x = self.norm(x)
@@ -32,7 +33,7 @@ class Encoder(nn.Module):
 
     def __init__(self, config: NetworkConfig):
         super().__init__()
-        self.stft = CompressedSTFT(config.window, config.fine_hop)
+        self.stft = CompressedSTFT(config.window, config.fine_hop, config.log_magnitudes)
         self.embed = Linear(self.stft.features, config.encoder_fine)
         self.fine = Level(config.encoder_fine, config.encoder_fine_blocks, config.kernel, config.expansion)
         stride = config.hop_length // config.fine_hop
@@ -76,7 +77,7 @@ class WaveformHead(nn.Module):
         self.delay = 0
         channels = config.decoder_fine
         self.steps = nn.ModuleList()
-        for stride, narrow in zip(_strides(config.fine_hop), (96, 32, 16), strict=False):
+        for stride, narrow in zip(waveform_strides(config.fine_hop), WAVEFORM_WIDTHS, strict=False):
             self.steps.append(CausalUpsample(channels, narrow, stride))
             self.steps.append(BottleneckUnit(narrow, 1))
             self.steps.append(BottleneckUnit(narrow, 3))
@@ -95,20 +96,12 @@ class BottleneckUnit(nn.Module):
     def __init__(self, channels: int, dilation: int):
         super().__init__()
         self.conv = CausalConv(channels, max(channels // 2, 1), kernel=3, dilation=dilation)
+        self.context = self.conv.context
         self.out = Linear(max(channels // 2, 1), channels)
 
     def forward(self, x: Tensor, stream: Stream | None = None) -> Tensor:
         hidden = self.conv(nn.functional.elu(x), stream)
         return x + self.out(nn.functional.elu(hidden))
-
-
-def _strides(hop: int) -> tuple[int, int, int]:
-    """Three near-equal factors of the fine hop, largest first."""
-    for a in range(round(hop ** (1 / 3)) + 2, hop + 1):
-        for b in range(a, 0, -1):
-            if hop % (a * b) == 0 and hop // (a * b) <= b:
-                return a, b, hop // (a * b)
-    return hop, 1, 1
 
 
 class Decoder(nn.Module):
@@ -168,3 +161,12 @@ class Autoencoder(nn.Module):
     def decode(self, codes: Tensor, state: Stream | None = None) -> Tensor:
         """Codes [B, stages, F] int64 -> waveform [B, 1, F * hop_length] float32, late by `delay` samples."""
         return self.decoder(self.quantizer.decode(codes.transpose(1, 2)), state)[:, None]
+
+    def fade(self, state: Stream) -> Tensor | None:
+        """What the decoder's last frames sound like when nothing follows, float32 [B, delay]; None if there is nothing.
+
+        Args:
+            state: of the decoder; left as it is.
+        """
+        head = self.decoder.head
+        return head.istft.tail(state) if isinstance(head, SpectralHead) else None

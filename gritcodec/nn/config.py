@@ -6,6 +6,14 @@ from dataclasses import dataclass, field
 
 # Names alone: reading a configuration must not import torch.
 RADII = ("linear", "tanh", "log", "huber", "constant")
+STAND_INS = ("white", "water")
+HEADS = ("istft", "waveform")
+# Channels of the levels of the head `waveform`.
+WAVEFORM_WIDTHS = (96, 32, 16)
+# Samples, at the lower of the two rates, after which a resampler has forgotten where it began.
+_RESAMPLER_MEMORY = 1024
+# Of every width, length and rate; of stages.
+_MOST, _MOST_STAGES = 1 << 20, 255
 TRANSFORMS = ("identity", "linear", "lowrank", "mlp", "attention")
 
 
@@ -28,6 +36,8 @@ class QuantizerConfig:
             or a list of one for each.
         beam: paths that the search for codes follows through the stages; 1 takes each stage's best code in turn.
         replace_below: codes used less than this share of an even share are replaced; 0 replaces none.
+        stand_in: noise in place of codes before they are drawn: `white`, or `water`, which is less where there is more
+            variance, see gritcodec.quantize.noise.
     """
 
     stages: int = 12
@@ -43,10 +53,11 @@ class QuantizerConfig:
     rate_weight: float | tuple[float, ...] = 0.0
     beam: int = 4
     replace_below: float = 0.0
+    stand_in: str = "white"
 
     def __post_init__(self) -> None:
-        if self.stages < 1 or self.dim < 1:
-            raise ValueError("stages and dim must be at least 1")
+        if not 1 <= self.stages <= _MOST_STAGES or not 1 <= self.dim <= _MOST:
+            raise ValueError(f"stages must be 1 to {_MOST_STAGES}, and dim 1 to {_MOST:,}")
         if self.codebook_size < 2 or self.codebook_size & (self.codebook_size - 1):
             raise ValueError(f"codebook_size must be a power of two, got {self.codebook_size}")
         if self.radius not in RADII:
@@ -60,6 +71,8 @@ class QuantizerConfig:
             raise ValueError(f"rate_weight must be between 0 and 1, got {self.rate_weight}")
         if self.beam < 1:
             raise ValueError(f"beam must be at least 1, got {self.beam}")
+        if self.stand_in not in STAND_INS:
+            raise ValueError(f"stand_in must be one of {', '.join(STAND_INS)}, got '{self.stand_in}'")
         if not 0 <= self.slope <= 1:
             raise ValueError(f"slope must be between 0 and 1, got {self.slope}")
         if self.transform not in TRANSFORMS:
@@ -80,6 +93,7 @@ class NetworkConfig:
         expansion: hidden channels of a block over its channels.
         kernel: length of the depthwise causal convolution of a block, in steps of its level.
         head: `istft` (log-magnitude and phase, inverse STFT) or `waveform` (transposed convolutions).
+        log_magnitudes: whether the encoder is given the logarithm of the STFT's magnitudes too.
     """
 
     sample_rate: int = 16000
@@ -97,10 +111,42 @@ class NetworkConfig:
     expansion: int = 3
     kernel: int = 7
     head: str = "istft"
+    log_magnitudes: bool = False
     quantizer: QuantizerConfig = field(default_factory=QuantizerConfig)
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            least = 0 if name.endswith("_blocks") else 1
+            if isinstance(value, int) and not isinstance(value, bool) and not least <= value <= _MOST:
+                raise ValueError(f"{name} must be {least} to {_MOST:,}, got {value}")
         if self.hop_length % self.fine_hop or self.window % self.fine_hop:
             raise ValueError("hop_length and window must be multiples of fine_hop")
-        if self.head not in ("istft", "waveform"):
-            raise ValueError(f"head must be istft or waveform, got '{self.head}'")
+        if self.head == "istft" and self.window < 2 * self.fine_hop:
+            raise ValueError("windows of the inverse STFT must overlap: window must be at least 2 * fine_hop")
+        if self.head not in HEADS:
+            raise ValueError(f"head must be one of {', '.join(HEADS)}, got '{self.head}'")
+
+    @property
+    def delay(self) -> int:
+        """Samples by which the decoder's output lags: as far as windows of the inverse STFT reach over each other."""
+        return 0 if self.head == "waveform" else self.window - self.fine_hop
+
+    def warmup_frames(self, sample_rate: int) -> int:
+        """Return how many frames before a sample its value at `sample_rate` Hz depends on; a few more, to be sure."""
+        coarse = 3 + self.decoder_coarse_blocks * (self.kernel - 1)
+        fine = self.decoder_fine_blocks * (self.kernel - 1) + self.window // self.fine_hop
+        # Eight frames more than the decoder's levels need: room for its head.
+        frames = coarse + -(-fine * self.fine_hop // self.hop_length) + 8
+        if sample_rate != self.sample_rate:
+            memory = _RESAMPLER_MEMORY * self.sample_rate / min(sample_rate, self.sample_rate)
+            frames += int(memory // self.hop_length) + 1
+        return frames
+
+
+def waveform_strides(hop: int) -> tuple[int, int, int]:
+    """Return three near-equal factors of the fine hop, largest first: the steps of the head that makes samples."""
+    for a in range(round(hop ** (1 / 3)) + 2, hop + 1):
+        for b in range(a, 0, -1):
+            if hop % (a * b) == 0 and hop // (a * b) <= b:
+                return a, b, hop // (a * b)
+    return hop, 1, 1

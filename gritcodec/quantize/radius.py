@@ -47,13 +47,24 @@ def member(name: str) -> Radius:
 
 
 @torch.no_grad()
-def half_gaps(codes: Tensor, rows: int = 1024) -> Tensor:
-    """Half the distance from each code to its nearest other one, [K, D] -> [K]; a scale R that knows the geometry."""
+def half_gaps(codes: Tensor, rows: int = 256, some: slice = slice(None)) -> Tensor:
+    """Half the distance from each code to its nearest other one, a scale R that knows the geometry.
+
+    Args:
+        codes: [K, D].
+        rows: codes whose distances to all others are held at once: never K x K.
+        some: the codes that are asked for; all of them unless told.
+
+    Returns:
+        [K], or as many as `some` has.
+    """
     norms = codes.square().sum(-1)
+    asked = range(len(codes))[some]
     gaps = []
-    for first in range(0, len(codes), rows):  # never K x K at once
-        square = norms[first : first + rows, None] + norms - 2 * codes[first : first + rows] @ codes.t()
-        here = torch.arange(square.shape[0], device=codes.device)
+    for first in range(asked.start, asked.stop, rows):
+        block = codes[first : min(first + rows, asked.stop)]
+        square = norms[first : first + len(block), None] + norms - 2 * block @ codes.t()
+        here = torch.arange(len(block), device=codes.device)
         square[here, first + here] = torch.inf
         gaps.append(square.amin(-1))
     return torch.cat(gaps).clamp_min(0).sqrt() / 2

@@ -11,6 +11,12 @@ from torch import Tensor
 # leave good codes too. Without it fewer stages gain less from the search, and all of them no more.
 _PAST = 0.4
 _CHILDREN = 2  # codes of the next stage tried for each path
+# Scores held at once, vectors x codes: what stays in a processor's cache, and what fills a GPU. Beyond K = 8192 a
+# processor is twice as fast for it, and nothing of size N x K is ever there.
+_TILE = {"cpu": (1024, 1024)}
+_LARGE_TILE = (8192, 8192)
+_BEAM_SCORES = 2**25  # of a beam, which needs the two best of all codes; at K = 1024 no clip of minutes is cut
+_LEAST_ROWS = 8
 
 
 def _width(width: int, stage: int, stages: int) -> int:
@@ -43,12 +49,33 @@ def best(scores: Tensor) -> Tensor:
     return scores.argmax(-1)
 
 
+def nearest(z: Tensor, book: Tensor, offsets: Tensor) -> Tensor:
+    """Index of the code with the largest z . c - offset, [N, D] and [K, D] -> [N] int64; the first of equals.
+
+    argmin ||z - c||^2 + price = argmax (z . c - offset): one matrix product with the offsets as its bias, in tiles.
+    """
+    rows, columns = _TILE.get(z.device.type, _LARGE_TILE)
+    if len(z) > rows:
+        return torch.cat([nearest(part, book, offsets) for part in z.split(rows)])
+    found: list[Tensor] = []
+    values: list[Tensor] = []
+    for first in range(0, len(book), columns):
+        here = slice(first, first + columns)
+        scores = torch.addmm(offsets[here], z, book[here].t(), beta=-1)
+        index = best(scores)
+        if len(book) <= columns:
+            return index
+        values.append(scores.gather(1, index[:, None])[:, 0])
+        found.append(index + first)
+    tile = best(torch.stack(values, -1))
+    return torch.stack(found, -1).gather(1, tile[:, None])[:, 0]
+
+
 def greedy(z: Tensor, tables: Tables, stages: int) -> Tensor:
     """Best code of every stage for what the stages before it left, [N, D] -> [N, stages] int64."""
     residual, codes = z, []
     for stage in range(stages):
-        # argmin ||r - c||^2 + price = argmax (r . c - offset): one matrix product with the offsets as its bias
-        index = best(torch.addmm(tables.offsets[stage], residual, tables.books[stage].t(), beta=-1))
+        index = nearest(residual, tables.books[stage], tables.offsets[stage])
         codes.append(index)
         if stage + 1 < stages:
             residual = residual - tables.books[stage].index_select(0, index)
@@ -67,6 +94,9 @@ def beam(z: Tensor, tables: Tables, width: int) -> Tensor:
     """
     count, dim = z.shape
     stages, size, _ = tables.books.shape
+    most = max(_BEAM_SCORES // (size * width), _LEAST_ROWS)
+    if count > most:
+        return torch.cat([beam(part, tables, width) for part in z.split(most)])
     rows = torch.arange(count, device=z.device)[:, None]
     residual, energy = z[:, None], z.square().sum(-1, keepdim=True)
     past = torch.zeros_like(energy)

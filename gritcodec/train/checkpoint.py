@@ -9,9 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from gritcodec.engine import store
 from gritcodec.errors import ModelError
 
 FILE = "checkpoint.safetensors"
+# Folders of a run: its model, or before there are codes the weights that another run can begin with.
+MODEL, START = "model", "start"
 
 
 @dataclass
@@ -24,9 +27,11 @@ class State:
 
 
 def save_checkpoint(folder: Path, step: int, state: State) -> None:
-    """Write a checkpoint; the old one is replaced only when the new one is whole."""
-    from safetensors.torch import save_file
+    """Write a checkpoint; the old one is replaced only when the new one is whole.
 
+    Raises:
+        OutputError: it cannot be written; the old one stays.
+    """
     tensors: dict[str, Tensor] = {}
     for name, module in state.modules.items():
         tensors |= {f"{name}.{key}": tensor for key, tensor in module.state_dict().items()}
@@ -38,8 +43,19 @@ def save_checkpoint(folder: Path, step: int, state: State) -> None:
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f".{FILE}.part"
-    save_file(tensors, part, metadata={"state": json.dumps({"step": step})})
+    store.write_tensors(part, tensors, folder / FILE, {"state": json.dumps({"step": step})})
     part.replace(folder / FILE)
+
+
+def step_of(folder: Path) -> int | None:
+    """Return the step of a run's checkpoint; None where there is none that can be read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(folder / FILE, framework="pt") as file:
+            return int(json.loads(file.metadata()["state"])["step"])
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError):
+        return None
 
 
 def load_checkpoint(folder: Path, state: State) -> int | None:

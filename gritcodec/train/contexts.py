@@ -2,12 +2,12 @@
 
 Run as `python -m gritcodec.train.contexts MODEL --corpus data/debian-speech`. It is trained in floating point, as any
 classifier is, then rounded to integers (`gritcodec.bitstream.contexts`), and measured in bytes on voices that the
-corpus holds out.
+corpus holds out. It learns whole packets and short ones, with and without the frames before them, so that one table
+serves files and live streams.
 """
 
 from __future__ import annotations
 
-import math
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,26 +17,38 @@ import numpy as np
 import torch
 import typer
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from gritcodec import bitstream, model_store
-from gritcodec.bitstream.contexts import HIDDEN_LIMIT, REACH, VECTORS, ContextModel
+from gritcodec.bitstream.contexts import HISTORY, LARGEST_VECTOR_SHIFT, ContextModel
+from gritcodec.bitstream.entropy import EntropyCoding
+from gritcodec.engine import store
 from gritcodec.errors import GritcodecError, ModelError
 from gritcodec.nn.autoencoder import Autoencoder
 from gritcodec.train.config import DataConfig
 from gritcodec.train.data import Corpus, open_corpus
+from gritcodec.train.grouping import order_of_codes
+from gritcodec.train.likelihoods import ONE, Bounds, Likelihoods, Sizes
 from gritcodec.train.usage import draw_latents, settle_usage
 
 FRAMES = bitstream.PACKET_FRAMES
-# Inputs are vectors in 256ths of the first stage's standard deviation, hidden units count in 64ths.
-_INPUT_ONE, _HIDDEN_ONE = 256, 64
-_STRETCHES, _DRAWS, _SECONDS = 4, 4, 2.56
+_STRETCHES, _DRAWS, _SECONDS = 4, 2, 5.12
+# Codes of more kinds of speech than the corpus has: other voices, rooms, microphones, noise.
+_VOICES, _COLOURS, _NOISES, _ROOMS = 0.5, 0.3, 0.2, 0.12
 # Latents that prices settle on.
 _LATENTS = 128_000
+# Windows of training: whole packets as in files, packets of any length alone, and live ones with what is before them.
+_WHOLE, _ALONE = 0.5, 0.15
+_LIVE = (1, 2, 4, 16)
+_KEY = 50
+# Stretches that directions are found from.
+_SAMPLE = 200
 
 
-def draw_codes(network: Autoencoder, corpus: Corpus, data: DataConfig, seed: int, packets: int) -> Tensor:
-    """Return codes of packets of speech, int16 [packets, stages, 64].
+def draw_codes(
+    network: Autoencoder, corpus: Corpus, data: DataConfig, seed: int, packets: int, frames: int = FRAMES
+) -> Tensor:
+    """Return codes of packets of speech, int16 [packets, stages, frames].
 
     Stretches of 10 s are made of pieces drawn as in training; the network runs through each without a break, as it
     does through a file.
@@ -48,8 +60,8 @@ def draw_codes(network: Autoencoder, corpus: Corpus, data: DataConfig, seed: int
         waveforms = corpus.batch(config, seed, step) * corpus.levels(config, seed, step)
         with torch.inference_mode():
             codes = network.encode(waveforms.reshape(_STRETCHES, 1, -1))
-        whole = codes.shape[2] // FRAMES * FRAMES
-        codes = codes[:, :, :whole].unflatten(2, (-1, FRAMES)).transpose(1, 2).flatten(0, 1)
+        whole = codes.shape[2] // frames * frames
+        codes = codes[:, :, :whole].unflatten(2, (-1, frames)).transpose(1, 2).flatten(0, 1)
         found.append(codes.to(torch.int16))
     return torch.cat(found)[:packets]
 
@@ -66,95 +78,27 @@ def code_vectors(network: Autoencoder) -> Tensor:
     return torch.stack(vectors)
 
 
-class Likelihoods(nn.Module):
-    """The context network in floating point: codes [B, stages, 64] -> logits [stages, B * 64, codes], natural.
+def _integer(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Vectors [stages, size, dim] in int8, and the shift of each stage, uint8; ONE is one."""
+    largest = (vectors * ONE).abs().flatten(1).amax(1)
+    shift = torch.ceil(torch.log2(largest / 127)).clamp(0, LARGEST_VECTOR_SHIFT)
+    rounded = (vectors * ONE / torch.exp2(shift)[:, None, None]).round().clamp(-127, 127)
+    return rounded.to(torch.int8), shift.to(torch.uint8)
+
+
+def _lasting(vectors: Tensor, codes: Tensor, count: int) -> Tensor:
+    """Directions in which latents are most alike from frame to frame, [dim, count], orthonormal.
 
     Args:
-        vectors: int8 [stages, codes, dim].
-        shift: [stages], as in `ContextModel`.
-        hidden: units of the hidden layer.
-        dropout: share of hidden units left out in training mode.
+        vectors: [stages, size, dim].
+        codes: [stretches, stages, T] to learn from.
+        count: of directions.
     """
-
-    def __init__(self, vectors: Tensor, shift: Tensor, hidden: int, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.dropout = dropout
-        stages, size, dim = vectors.shape
-        self.vectors: Tensor
-        self.register_buffer("vectors", vectors.float() * torch.exp2(shift.float())[:, None, None] / _INPUT_ONE)
-        inputs = VECTORS * dim
-        self.hidden = nn.Parameter(torch.randn(stages, inputs, hidden) / math.sqrt(inputs))
-        self.hidden_bias = nn.Parameter(torch.zeros(stages, 1, hidden))
-        self.output = nn.Parameter(0.01 * torch.randn(stages, hidden, size))
-        self.output_bias = nn.Parameter(torch.zeros(stages, 1, size))
-
-    def forward(self, codes: Tensor) -> Tensor:
-        hidden = torch.baddbmm(self.hidden_bias, self.inputs(codes), self.hidden)
-        hidden = hidden.clamp(0, HIDDEN_LIMIT / _HIDDEN_ONE)
-        hidden = nn.functional.dropout(hidden, self.dropout, self.training)
-        return torch.baddbmm(self.output_bias, hidden, self.output)
-
-    def inputs(self, codes: Tensor) -> Tensor:
-        """[stages, B * 64, 6 * dim]; see docs/bitstream.md."""
-        stages = len(self.vectors)
-        vectors = torch.stack([self.vectors[s][codes[:, s].long()] for s in range(stages)])
-        before = torch.cumsum(vectors, 0) - vectors
-        last = torch.cat([torch.zeros_like(vectors[:1]), vectors[:-1]])
-        around = [_shifted(before, offset) for offset in range(-REACH, REACH + 1)]
-        rest = torch.cat([*around, last], dim=-1)
-        first = torch.cat([_shifted(vectors[:1], -back) for back in range(1, VECTORS + 1)], dim=-1)
-        return torch.cat([first, rest[1:]]).flatten(1, 2)
-
-    def losses(self, codes: Tensor) -> Tensor:
-        """Bits a code of every stage, [stages]."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.training):
-            logits = self(codes)
-        targets = codes.transpose(0, 1).flatten(1).long()
-        nats = nn.functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none")
-        return nats.unflatten(0, (len(self.vectors), -1)).mean(1) / math.log(2)
-
-    def tensors(self, vectors: NDArray[np.int8], shift: NDArray[np.uint8]) -> dict[str, NDArray]:
-        """Round to what `ContextModel` takes."""
-        hidden, hidden_shift = _rounded(self.hidden.detach())
-        # An input unit times a weight is 1/256, a hidden unit 1/64: two bits more to drop.
-        hidden_shift = hidden_shift + int(math.log2(_INPUT_ONE // _HIDDEN_ONE))
-        output, output_shift = _rounded(self.output.detach() / math.log(2))
-        hidden_bias = self.hidden_bias.detach()[:, 0] * _HIDDEN_ONE * torch.exp2(hidden_shift.float())[:, None]
-        output_bias = self.output_bias.detach()[:, 0] * 64 / math.log(2) * torch.exp2(output_shift.float())[:, None]
-        return {
-            "vectors": vectors,
-            "vector_shift": shift,
-            "hidden": hidden.numpy(),
-            "hidden_bias": hidden_bias.round().to(torch.int32).numpy(),
-            "hidden_shift": hidden_shift.to(torch.uint8).numpy(),
-            "output": output.numpy(),
-            "output_bias": output_bias.round().to(torch.int32).numpy(),
-            "output_shift": output_shift.to(torch.uint8).numpy(),
-        }
-
-
-def _shifted(rows: Tensor, offset: int) -> Tensor:
-    """Rows [..., frames, dim] of the frame `offset` later, zeros beyond the packet."""
-    frames = rows.shape[-2]
-    pad = nn.functional.pad(rows, (0, 0, max(-offset, 0), max(offset, 0)))
-    return pad[..., max(offset, 0) : max(offset, 0) + frames, :]
-
-
-def _rounded(weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights [stages, ...] as int8 and the power of two they were multiplied by, [stages]; outliers are clipped."""
-    largest = torch.from_numpy(np.quantile(weights.abs().flatten(1).numpy(), 0.9999, axis=1))
-    exponents = torch.floor(torch.log2(127 / largest.clamp_min(1e-4))).clamp(0, 16)
-    scale = torch.exp2(exponents).reshape(-1, *[1] * (weights.ndim - 1))
-    return (weights * scale).round().clamp(-127, 127).to(torch.int8), exponents.long()
-
-
-def _integer_vectors(network: Autoencoder) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
-    vectors = code_vectors(network)
-    vectors = vectors / vectors[0].std() * _INPUT_ONE
-    largest = vectors.abs().flatten(1).amax(1)
-    shift = torch.ceil(torch.log2(largest / 127)).clamp(0, 20)
-    rounded = (vectors / torch.exp2(shift)[:, None, None]).round().clamp(-127, 127)
-    return rounded.to(torch.int8).numpy(), shift.to(torch.uint8).numpy()
+    latents = sum(v[codes[:, s].long()] for s, v in enumerate(vectors))
+    latents = latents - latents.mean((0, 1))
+    shared = latents[:, 1:].flatten(0, 1).T @ latents[:, :-1].flatten(0, 1)
+    values, directions = torch.linalg.eigh(shared + shared.T)
+    return directions[:, values.abs().argsort(descending=True)[:count]]
 
 
 @dataclass(frozen=True)
@@ -175,8 +119,8 @@ def measure(contexts: ContextModel, codes: NDArray[np.integer], code_bits: int) 
     """Pack codes [packets, stages, 64] and count bytes, at every number of stages."""
     stages = codes.shape[1]
     header = bitstream.Header(bytes(8), 16000, 1, 0, stages, code_bits, FRAMES, coding=bitstream.ENTROPY)
-    coding = bitstream.coding_for(header, contexts)
-    sizes = [coding.sizes(coding.pack(packet[None]), stages, FRAMES) for packet in codes]
+    coding = EntropyCoding(header, contexts)
+    sizes = [coding.sizes(body, stages, FRAMES) for body in coding.pack_many(list(codes[:, None]))]
     totals = np.array(sizes).sum(axis=0)
     block = header.block_bytes(FRAMES) * len(codes)
     return [Saving(k, block * k, int(totals[k - 1])) for k in range(1, stages + 1)]
@@ -190,6 +134,8 @@ class Fit:
         steps: training steps.
         batch: packets a step.
         hidden: units of the hidden layer.
+        middle: numbers that the places in a group are told from.
+        narrow: numbers that the frames around are told in.
         rate: learning rate.
         dropout: share of hidden units left out at a step.
         weight_decay: of the matrices. Without both the network learns packets by heart: what the last stages saved of
@@ -198,37 +144,90 @@ class Fit:
 
     steps: int = 3000
     batch: int = 16
-    hidden: int = 128
+    hidden: int = 144
+    middle: int = 64
+    narrow: int = 24
     rate: float = 2e-3
-    dropout: float = 0.3
+    dropout: float = 0.1
     weight_decay: float = 0.5
 
 
+def windows(codes: Tensor, batch: int, draw: torch.Generator) -> tuple[Tensor, Bounds]:
+    """Draw windows of HISTORY + 64 frames from codes [stretches, stages, T], and what their frames may see."""
+    length = HISTORY + FRAMES
+    chosen = torch.randint(len(codes), (batch,), generator=draw)
+    starts = torch.randint(codes.shape[2] - length + 1, (batch,), generator=draw)
+    cut = torch.stack([codes[i, :, s : s + length] for i, s in zip(chosen.tolist(), starts.tolist(), strict=True)])
+    bounds = [_bounds(length, draw) for _ in range(batch)]
+    first, start, end = (torch.stack([getattr(b, name) for b in bounds]) for name in ("first", "start", "end"))
+    return cut.long(), Bounds(first, start, end)
+
+
+def _bounds(length: int, draw: torch.Generator) -> Bounds:
+    """Cut one window into packets, [T] each."""
+    at = torch.arange(length)
+    kind = float(torch.rand((), generator=draw))
+    if kind < _WHOLE:
+        first = torch.full((length,), HISTORY)
+        return Bounds(first, first, torch.full((length,), length))
+    if kind < _WHOLE + _ALONE:
+        size = int(torch.randint(1, FRAMES, (), generator=draw))
+        first = HISTORY + (at - HISTORY).clamp_min(0) // size * size
+        return Bounds(first, first, (first + size).clamp_max(length))
+    size = _LIVE[int(torch.randint(len(_LIVE), (), generator=draw))]
+    key = int(torch.randint(_KEY, (), generator=draw))
+    keys = _KEY - _KEY % size
+    first = ((at + key) // keys * keys - key).clamp_min(0)
+    start = (at + key) // keys * keys - key + (at + key) % keys // size * size
+    return Bounds(first, start, torch.minimum(start + size, (at + key) // keys * keys - key + keys).clamp_max(length))
+
+
 def fit(network: Autoencoder, train: Tensor, settings: Fit) -> dict[str, NDArray]:
-    """Train on codes [packets, stages, 64]; return the tensors of a `ContextModel`."""
-    steps, rate = settings.steps, settings.rate
-    vectors, shift = _integer_vectors(network)
+    """Train on codes [stretches, stages, T], T at least HISTORY + 64; return the tensors of a `ContextModel`."""
+    exact = code_vectors(network)
+    exact = exact / exact[0].std()
+    stages, size = exact.shape[:2]
+    directions = _lasting(exact, train[:: max(len(train) // _SAMPLE, 1)], settings.narrow)
+    found: dict[str, NDArray] = {}
+    tables = []
+    for name, values in (("vector", exact), ("narrow", exact @ directions)):
+        rounded, shift = _integer(values)
+        found |= {"vectors" if name == "vector" else name: rounded.numpy(), f"{name}_shift": shift.numpy()}
+        tables.append(rounded.float() * torch.exp2(shift.float())[:, None, None] / ONE)
+    groups = 1 << (size.bit_length() - 1) // 2
+    order = np.stack([order_of_codes(each, groups) for each in tables[0].numpy()])
+    by_position = torch.from_numpy(order.astype(np.int64))
+    position_of = torch.argsort(by_position, dim=1)
+    train = torch.stack([position_of[s][train[:, s].long()] for s in range(stages)], 1).to(torch.int16)
+    wide, narrow = (torch.stack([each[at] for each, at in zip(table, by_position, strict=True)]) for table in tables)
     torch.manual_seed(0)
-    model = Likelihoods(torch.from_numpy(vectors), torch.from_numpy(shift), settings.hidden, settings.dropout).train()
-    with torch.no_grad():  # how often each code comes is where to begin
-        for stage, bias in enumerate(model.output_bias):
-            counts = torch.bincount(train[:, stage].flatten().long(), minlength=bias.shape[-1])
-            bias.copy_(torch.log((counts + 0.5) / counts.sum()))
-    matrices = {"params": [model.hidden, model.output], "weight_decay": settings.weight_decay}
-    biases = {"params": [model.hidden_bias, model.output_bias], "weight_decay": 0.0}
-    optimizer = torch.optim.AdamW([matrices, biases], lr=rate, betas=(0.9, 0.98))
+    sizes = Sizes(settings.hidden, settings.middle, settings.dropout)
+    model = Likelihoods(wide, narrow, groups, sizes).train()
+    model.begin(torch.stack([torch.bincount(train[:, s].flatten().long(), minlength=size) for s in range(stages)]))
+    _train(model, train, settings)
+    return {"order": order, **found, **model.eval().tensors()}
+
+
+def _train(model: Likelihoods, train: Tensor, settings: Fit) -> None:
+    steps, rate, draw = settings.steps, settings.rate, torch.Generator().manual_seed(0)
+    groups = [
+        {"params": model.matrices(), "weight_decay": settings.weight_decay},
+        {"params": model.biases(), "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
+    mean = torch.zeros(len(model.vectors))
     for step in range(steps):
         done = step / steps
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1.0, (step + 1) / 100) * min(1.0, max(2 * (1 - done), 0.02))
-        losses = model.losses(train[torch.randint(len(train), (settings.batch,))])
+        losses = model(*windows(train, settings.batch, draw), slice(HISTORY, None))
         optimizer.zero_grad(set_to_none=True)
         losses.sum().backward()
         optimizer.step()
+        mean += (losses.detach() - mean) * max(0.02, 1 / (step + 1))
         if step % 100 == 0:
-            bits = " ".join(f"{float(loss):.2f}" for loss in losses.detach())
+            bits = " ".join(f"{float(loss):.2f}" for loss in mean)
             print(f"step {step}, {100 * done:.0f} %: bits a code {bits}", file=sys.stderr, flush=True)
-    return model.eval().tensors(vectors, shift)
 
 
 def main(
@@ -238,6 +237,7 @@ def main(
     steps: Annotated[int, typer.Option(help="Training steps.")] = Fit.steps,
     batch: Annotated[int, typer.Option(help="Packets a step.")] = Fit.batch,
     hidden: Annotated[int, typer.Option(help="Units of the hidden layer.")] = Fit.hidden,
+    middle: Annotated[int, typer.Option(help="Numbers that places in a group are told from.")] = Fit.middle,
     dropout: Annotated[
         float, typer.Option(min=0.0, max=0.9, help="Share of hidden units left out at a step.")
     ] = Fit.dropout,
@@ -252,7 +252,7 @@ def main(
 ) -> None:
     """Fit entropy coding to a model's codes and write it into the model's weights file."""
     try:
-        settings = Fit(steps, batch, hidden, dropout=dropout, weight_decay=weight_decay)
+        settings = Fit(steps, batch, hidden, middle, dropout=dropout, weight_decay=weight_decay)
         _main(Path(model_store.resolve(model)), corpus, hours, settings, check, rate_weight, least_bits)
     except GritcodecError as error:
         print(f"gritcodec: error: {error}", file=sys.stderr)
@@ -268,7 +268,7 @@ def _main(
     rate_weight: float | None,
     least_bits: float,
 ) -> None:
-    network = model_store.load(folder).network
+    network = store.load(folder)
     data = DataConfig(corpus=corpus, segment=_SECONDS)
     rate = network.config.sample_rate
     if rate_weight is not None:
@@ -279,13 +279,15 @@ def _main(
     quantizer = replace(network.config.quantizer, rate_weight=network.quantizer.rate_weight)
     network.config = replace(network.config, quantizer=quantizer)
     print("entropy of the codes, bits:", " ".join(f"{bits:.2f}" for bits in entropies), file=sys.stderr, flush=True)
-    train = draw_codes(network, open_corpus(data, rate), data, 0, packets)
+    changed = replace(data, voice_share=_VOICES, colour_share=_COLOURS, noise_share=_NOISES, room_share=_ROOMS)
+    stretch = round(_DRAWS * _SECONDS * rate) // network.config.hop_length
+    train = draw_codes(network, open_corpus(changed, rate), changed, 0, max(packets * FRAMES // stretch, 1), stretch)
     tensors = fit(network, train, settings)
     try:
         valid = draw_codes(network, open_corpus(data, rate, "valid"), data, 1, check)
     except GritcodecError:
         print("the corpus holds no voices out: measured on those trained on", file=sys.stderr)
-        valid = train[:check]
+        valid = train[:check, :, :FRAMES]
     bits = network.config.quantizer.codebook_size.bit_length() - 1
     for saving in measure(ContextModel(tensors), valid.numpy(), bits):
         print(f"{saving.stages} stages: {saving.percent:.1f} % of the bytes saved")
@@ -301,7 +303,8 @@ def write(folder: Path, network: Autoencoder, tensors: dict[str, NDArray]) -> No
         tensors: of a `ContextModel`.
 
     Raises:
-        ModelError: the file cannot be read or written.
+        ModelError: the file cannot be read.
+        OutputError: it cannot be written.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -309,11 +312,11 @@ def write(folder: Path, network: Autoencoder, tensors: dict[str, NDArray]) -> No
     path = folder / model_store.WEIGHTS
     try:
         kept = {name: t for name, t in load_file(path).items() if not name.startswith(model_store.CONTEXTS)}
-        kept |= {model_store.CONTEXTS + name: torch.from_numpy(tensor) for name, tensor in tensors.items()}
-        kept["quantizer.usage"] = network.quantizer.usage.contiguous()
-        model_store.write_files(folder, network.config, kept)
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"cannot write {path}: {error}") from error
+        raise ModelError(f"cannot read {path}: {error}") from error
+    kept |= {model_store.CONTEXTS + name: torch.from_numpy(tensor) for name, tensor in tensors.items()}
+    kept["quantizer.usage"] = network.quantizer.usage.contiguous()
+    store.write_files(folder, network.config, kept)
 
 
 if __name__ == "__main__":

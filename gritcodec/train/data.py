@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gritcodec.audio import audio_files
 from gritcodec.errors import ConfigError
+from gritcodec.sound.audio import audio_files
 from gritcodec.train import augment
 from gritcodec.train.config import DataConfig
 from gritcodec.train.packing import AUDIO, MANIFEST, SUMMARY

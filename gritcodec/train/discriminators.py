@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from gritcodec.hearing import spectrum
+from gritcodec.nn.hearing import spectrum
 from gritcodec.train.config import AdversarialConfig
 
 _SLOPE = 0.1

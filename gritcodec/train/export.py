@@ -8,11 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from gritcodec import config as configuration
-from gritcodec import model_store
+from gritcodec import messages, model_store
+from gritcodec.engine import store
 from gritcodec.errors import ConfigError
+from gritcodec.nn.autoencoder import Autoencoder
 from gritcodec.train import provenance
+from gritcodec.train.checkpoint import MODEL, START, step_of
 from gritcodec.train.config import TrainConfig
-from gritcodec.train.validate import BEST, BEST_SCORE, BITRATES
+from gritcodec.train.data import open_corpus
+from gritcodec.train.drawing import draw_codes
+from gritcodec.train.validate import BEST, BEST_SCORE, BITRATES, Validation
+
+# Latents for the codes of a run that was stopped before it had any: enough to listen to, in seconds.
+_VECTORS = 16384
 
 
 def export(run: Path, out: Path | None = None, force: bool = False) -> Path:
@@ -27,28 +35,61 @@ def export(run: Path, out: Path | None = None, force: bool = False) -> Path:
         The model's folder.
 
     Raises:
-        ConfigError: no run there, or one that was never validated: a model without measurements is not shipped.
+        ConfigError: no run there, or no weights yet, or nothing to measure them on: a model without measurements is
+            not shipped.
+        OutputError: the folder cannot be written.
     """
     if not (run / "config.yaml").is_file():
         raise ConfigError(f"no run in {run}: it has no config.yaml")
     config = configuration.from_dict(TrainConfig, configuration.read_yaml(run / "config.yaml"), str(run))
-    if not (run / BEST_SCORE).is_file() or not (run / BEST / model_store.WEIGHTS).is_file():
-        raise ConfigError(f"{run} has no validation metrics: set validate_every and train on before exporting")
-    best = json.loads((run / BEST_SCORE).read_text(encoding="utf-8"))
     out = out or run / "export" / config.name
     if out.exists() and not force:
         raise ConfigError(f"{out} is there already; --force replaces it")
+    network, best = _best(run, config)
     part = out.with_name(f".{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    network = model_store.load(run / BEST).network
-    model_store.save(part, network)
-    parameters = sum(p.numel() for p in network.parameters())
-    (part / "README.md").write_text(card(config, best, parameters, _environment(run)), encoding="utf-8")
-    if out.exists():
-        shutil.rmtree(out)
-    part.replace(out)
+    try:
+        with store.writing(out):
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+            store.save(part, network)
+            parameters = sum(p.numel() for p in network.parameters())
+            (part / "README.md").write_text(card(config, best, parameters, _environment(run)), encoding="utf-8")
+            if out.exists():
+                shutil.rmtree(out)
+            part.replace(out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return out
+
+
+def _best(run: Path, config: TrainConfig) -> tuple[Autoencoder, dict[str, Any]]:
+    """Return a run's best weights and their measurements; of one that was not validated yet the last, measured now."""
+    if (run / BEST_SCORE).is_file() and (run / BEST / model_store.WEIGHTS).is_file():
+        return store.load(run / BEST), json.loads((run / BEST_SCORE).read_text(encoding="utf-8"))
+    step = step_of(run) or 0
+    if (run / MODEL / model_store.WEIGHTS).is_file():
+        network = store.load(run / MODEL)
+    elif (run / START / model_store.WEIGHTS).is_file():
+        network = _with_codes(run, config)
+    else:
+        raise ConfigError(
+            f"{run} has no weights yet: they come every {config.checkpoint_every:,} steps (checkpoint_every), and "
+            "where --minutes stops it"
+        )
+    values = Validation(config.data, config.network, run).measure(network)
+    if not values:
+        raise ConfigError(f"{run}: nothing to measure it on: the corpus {config.data.corpus} holds no voices out")
+    return network, {"step": step, **values}
+
+
+def _with_codes(run: Path, config: TrainConfig) -> Autoencoder:
+    """Return the network of a run that has no codes yet, with some of its own: to hear where it stands."""
+    vectors = min(config.draw_vectors, _VECTORS)
+    messages.note(f"{run} has no codes yet: they are drawn now, from {vectors:,} latents")
+    network = Autoencoder(config.network)
+    store.start(network, run / START)
+    draw_codes(network.eval(), open_corpus(config.data, config.network.sample_rate), config, vectors)
+    return network
 
 
 def _environment(run: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import random
 import torch
 from torch import Tensor, nn
 
-from gritcodec.hearing import (
+from gritcodec.nn.hearing import (
     AudibleDisturbance,
     CompressedComplexDistance,
     EnvelopeDistance,
@@ -45,6 +45,21 @@ def mel_filters(sample_rate: int, window: int, bands: int) -> Tensor:
         ).T.contiguous()
 
 
+def stft_distance(window: int, hop: int) -> nn.Module:
+    """auraloss's distance of [B, 1, T] waveforms: spectral convergence and log magnitudes, of one window in samples."""
+    from auraloss.freq import STFTLoss
+
+    class Magnitudes(STFTLoss):
+        """Without the phases, which auraloss computes and has no use for here: as much work as all the rest of it."""
+
+        def stft(self, x: Tensor) -> tuple[Tensor, None]:
+            padded = nn.functional.pad(x[:, None], (window // 2, window // 2), mode="reflect")[:, 0]
+            parts = torch.view_as_real(spectrum(padded, self.window, hop))
+            return parts.square().sum(-1).clamp_min(self.eps).sqrt(), None
+
+    return Magnitudes(fft_size=window, hop_size=hop, win_length=window, eps=_POWER_FLOOR)
+
+
 class LogMelDistance(nn.Module):
     """Mean absolute difference of log-mel spectra at one scale, of [B, T] waveforms."""
 
@@ -78,16 +93,8 @@ class ReconstructionLoss(nn.Module):
         if config.mel:
             self.mel = nn.ModuleList(mel_distances(sample_rate))
         if config.stft:
-            from auraloss.freq import STFTLoss
-
             self.stft = nn.ModuleList(
-                STFTLoss(
-                    fft_size=at_rate(window, sample_rate),
-                    hop_size=at_rate(hop, sample_rate),
-                    win_length=at_rate(window, sample_rate),
-                    eps=_POWER_FLOOR,
-                )
-                for window, hop in STFT_SCALES
+                stft_distance(at_rate(window, sample_rate), at_rate(hop, sample_rate)) for window, hop in STFT_SCALES
             )
         if config.complex:
             self.complex = CompressedComplexDistance(

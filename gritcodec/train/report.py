@@ -1,15 +1,16 @@
-"""What a run shows while it goes: a line, metrics.jsonl and TensorBoard."""
+"""What a run keeps of its measurements: metrics.jsonl and TensorBoard. What it shows while it goes: `progress`."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from gritcodec import messages
 
 
 class Report:
@@ -28,14 +29,12 @@ class Report:
 
             self.board = SummaryWriter(str(folder / "tensorboard"))
         except ImportError:
-            print("gritcodec: tensorboard is not installed: metrics.jsonl only", file=sys.stderr)
+            messages.note("tensorboard is not installed: metrics.jsonl only")
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """One line on stderr, one in metrics.jsonl, scalars in TensorBoard."""
+        """One line in metrics.jsonl, scalars in TensorBoard."""
         self.lines.write(json.dumps({"step": step, **values}) + "\n")
         self.lines.flush()
-        shown = " ".join(f"{name} {value:.4g}" for name, value in values.items() if "/" not in name)
-        print(f"step {step} {shown}", file=sys.stderr, flush=True)
         if self.board:
             for name, value in values.items():
                 self.board.add_scalar(name, value, step)

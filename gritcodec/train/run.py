@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gritcodec import config as configuration
+from gritcodec import messages
+from gritcodec.engine import store
 from gritcodec.train.config import TrainConfig
+
+if TYPE_CHECKING:
+    from gritcodec.train.trainer import Trainer
 
 
 def _smoke(config: TrainConfig) -> TrainConfig:
@@ -54,6 +62,7 @@ def main(
 
     Raises:
         ConfigError: the file is missing or holds something unknown.
+        OutputError: the run's folder cannot be written.
     """
     config = configuration.from_dict(TrainConfig, configuration.read_yaml(config_path), str(config_path))
     if minutes is not None:
@@ -65,8 +74,63 @@ def main(
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     from gritcodec.train.trainer import Trainer
 
-    trainer = Trainer(config, resume=resume and not smoke, cpu=cpu)
-    if trainer.accelerator.is_main_process:
-        print(f"training in {trainer.folder} from step {trainer.step} of {config.steps}", file=sys.stderr)
-    trainer.run()
+    folder = Path(config.runs) / config.name
+    with store.writing(folder), _quiet_writers():
+        trainer = Trainer(config, resume=resume and not smoke, cpu=cpu)
+        if trainer.accelerator.is_main_process:
+            messages.progress(_beginning(trainer, smoke))
+        trainer.run()
+    if trainer.accelerator.is_main_process and not messages.is_quiet():
+        print("\n".join(_ending(trainer, config_path, smoke)), flush=True)
     return trainer.folder
+
+
+@contextmanager
+def _quiet_writers() -> Iterator[None]:
+    """Keep a thread that cannot write from printing a traceback: TensorBoard's raises in whoever writes next too."""
+    usual = threading.excepthook
+
+    def hook(happened: threading.ExceptHookArgs) -> None:
+        if not isinstance(happened.exc_value, OSError):
+            usual(happened)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = usual
+
+
+def _beginning(trainer: Trainer, smoke: bool) -> str:
+    """Say what is trained."""
+    config = trainer.config
+    count = sum(p.numel() for p in trainer.network.parameters())
+    parameters = f"{count / 1e6:.1f} M" if count >= 100_000 else f"{count:,}"
+    corpus = "the bundled clip" if smoke else config.data.corpus
+    where = "on" if not trainer.step else f"from step {trainer.step:,} on, with"
+    return (
+        f"training {config.name}, {parameters} parameters, {where} {corpus}: "
+        f"{config.data.batch} x {config.data.segment:g} s a step, {trainer.device}"
+    )
+
+
+def _ending(trainer: Trainer, config_path: str | Path, smoke: bool) -> Iterator[str]:
+    """Yield what was trained, how good it is, and what to type next."""
+    from gritcodec.train.validate import describe
+
+    config, folder = trainer.config, messages.visible(str(trainer.folder))
+    yield f"{folder}: {trainer.progress.ended(trainer.step)}"
+    found = trainer.validation.last if trainer.validation else {}
+    if found:
+        yield f"quality: {describe(found)}"
+    elif not trainer.network.quantizer.is_ready:
+        yield f"quality: not measured, there are no codes before step {config.quantize_after:,}"
+    else:
+        yield "quality: not measured (validate_every is 0, or the corpus holds no voices out)"
+    if smoke:
+        yield "so training works here; a dozen steps make no sound worth hearing"
+        yield f"next: gritcodec train {config_path}"
+        return
+    if trainer.step < config.steps:
+        yield f"next: gritcodec train {config_path}    # goes on from step {trainer.step:,}"
+    yield f"{'or' if trainer.step < config.steps else 'next'}: gritcodec export {folder}"

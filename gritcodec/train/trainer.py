@@ -14,20 +14,23 @@ from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch import Tensor, nn
 
 from gritcodec import config as configuration
-from gritcodec import model_store
+from gritcodec import messages, model_store
+from gritcodec.engine import store
 from gritcodec.nn.autoencoder import Autoencoder
 from gritcodec.quantize.ranks import all_mean
 from gritcodec.train import provenance
 from gritcodec.train.adversary import Adversary
 from gritcodec.train.balancer import Balancer
-from gritcodec.train.checkpoint import State, load_checkpoint, save_checkpoint
+from gritcodec.train.checkpoint import MODEL, START, State, load_checkpoint, save_checkpoint
 from gritcodec.train.config import OptimizerConfig, TrainConfig
 from gritcodec.train.data import open_corpus
+from gritcodec.train.drawing import draw_codes
 from gritcodec.train.guard import Guard, TrainingError, first_bad_tensor, save_batch
 from gritcodec.train.losses import ReconstructionLoss
 from gritcodec.train.prefetch import Prefetch
+from gritcodec.train.progress import Progress
 from gritcodec.train.report import Report
-from gritcodec.train.validate import Validation
+from gritcodec.train.validate import Validation, describe
 
 
 def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
@@ -110,6 +113,7 @@ class Trainer:
         self.model, self.optimizer = self.accelerator.prepare(self.network, optimizer)
         self.batches = Prefetch(self._load, self.device)
         self.guard = Guard(config.explosion, self.device)
+        self.progress = Progress(self.step, config.steps, config.minutes)
         self.report: Report | None = None
         self.validation: Validation | None = None
         if self.accelerator.is_main_process:
@@ -143,7 +147,7 @@ class Trainer:
     def _build(self) -> Autoencoder:
         network = Autoencoder(self.config.network)
         if self.config.start:
-            model_store.start(network, model_store.resolve(self.config.start))
+            store.start(network, model_store.resolve(self.config.start))
         if self.config.compile:
             network.encoder.compile()
             network.decoder.compile()
@@ -151,36 +155,39 @@ class Trainer:
 
     def run(self) -> None:
         """Train to the configured step or time, checkpoint and write the averaged model to the run's folder."""
-        config, started, clock = self.config, time.monotonic(), time.monotonic()
-        first = self.step
+        config, clock, first = self.config, time.monotonic(), self.step
+        self.progress = Progress(self.step, config.steps, config.minutes)
         while self.step < config.steps:
             missing = not self.network.quantizer.is_ready and self.step >= config.quantize_after
             if missing or self.step in config.redraw:
                 self._draw_codes()
             values = self.train_step()
             self.step += 1
+            due = self.progress.is_due(self.step)
             if self.step % config.log_every == 0 or self.step == config.steps:
                 self._log(values, (time.monotonic() - clock) / (self.step - first))
                 first, clock = self.step, time.monotonic()
+            elif due and self.report:
+                self.progress.say(self.step, float(values["loss"]))
             if self.step % config.audio_every == 0:
                 self._log_audio()
             if config.validate_every and self.step % config.validate_every == 0:
                 self._validate()
             if self.step % config.checkpoint_every == 0:
                 self._checkpoint()
-            if self._time_is_up(started):
+            if self._time_is_up():
                 break
         self._checkpoint()
-        if self.step == config.steps and self.step % max(config.validate_every, 1):
+        if self.step % max(config.validate_every, 1):
             self._validate()
         if self.report:
             self.report.close()
 
-    def _time_is_up(self, started: float) -> bool:
+    def _time_is_up(self) -> bool:
         # On a GPU the answer makes the host wait, so it is asked now and then.
         if not self.config.minutes or (self.device.type == "cuda" and self.step % 10):
             return False
-        over = torch.tensor(float(time.monotonic() - started > self.config.minutes * 60), device=self.device)
+        over = torch.tensor(float(self.progress.is_over), device=self.device)
         if dist.is_initialized():
             dist.broadcast(over, 0)  # all ranks stop at the same step
         return bool(over)
@@ -212,6 +219,7 @@ class Trainer:
                 total, before = self._total(output, losses)
                 self.accelerator.backward(total / config.accumulate)
             heard.append(output.detach())
+            before["loss"] = torch.stack([loss.detach() for loss in losses.values()]).sum()
             for name, value in {**losses, **metrics, **before}.items():
                 values[name] = values.get(name, 0) + value.detach() / config.accumulate
         parameters = [p for p in self.network.parameters() if p.grad is not None]
@@ -308,19 +316,12 @@ class Trainer:
 
         The averaged weights take over first: they are what is shipped, and codes must fit their latents.
         """
-        config, index = self.config, 0
+        vectors = self.config.draw_vectors
+        if self.report:
+            messages.progress(f"step {self.step:,}: drawing the codes from {vectors:,} latents")
         for name, parameter in self.network.named_parameters():
             parameter.copy_(self.average[name])
-        found: list[Tensor] = []
-        while sum(len(latents) for latents in found) < config.draw_vectors:
-            batch = self.corpus.batch(config.data, config.seed + 1, index).to(self.device)
-            with self.accelerator.autocast():
-                latents = self.network.encoder(batch[:, 0])
-            found.append(latents.float().flatten(0, 1))
-            index += 1
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(config.seed)
-            self.network.quantizer.initialize(torch.cat(found), iterations=8)
+        draw_codes(self.network, self.corpus, self.config, vectors, self.accelerator.autocast)
         for name, parameter in self.network.quantizer.named_parameters():
             self.average[f"quantizer.{name}"].copy_(parameter)
             self.optimizer.state.pop(parameter, None)
@@ -333,7 +334,8 @@ class Trainer:
             values = self.validation.measure(network)
             if values:
                 self.report.scalars(self.step, values)
-                self.validation.keep_best(self.step, values, network)
+                best = self.validation.keep_best(self.step, values, network)
+                messages.progress(f"step {self.step:,}: {describe(values)}{', the best so far' if best else ''}")
 
     def _log(self, values: dict[str, Tensor], seconds: float) -> None:
         values = {name: all_mean(value.float()) for name, value in values.items()}
@@ -350,6 +352,7 @@ class Trainer:
         numbers["rate"] = self.optimizer.param_groups[2]["lr"]
         numbers["seconds"] = seconds
         self.report.scalars(self.step, numbers)
+        self.progress.say(self.step, numbers["loss"], numbers)
 
     def _log_audio(self) -> None:
         """Audio, spectrograms and each loss's share of the gradient at the decoder's output."""
@@ -379,6 +382,6 @@ class Trainer:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             save_checkpoint(self.folder, self.step, self.state)
-            if self.network.quantizer.is_ready:
-                model_store.save(self.folder / "model", self.averaged_network())
+            # Without codes it is no model yet, but another run can begin with it.
+            store.save(self.folder / (MODEL if self.network.quantizer.is_ready else START), self.averaged_network())
         self.accelerator.wait_for_everyone()

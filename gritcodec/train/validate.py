@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import statistics
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from gritcodec import model_store
+from gritcodec import messages
+from gritcodec.engine import store
 from gritcodec.errors import AudioError, ConfigError
 from gritcodec.nn.autoencoder import Autoencoder
 from gritcodec.nn.config import NetworkConfig
@@ -43,6 +43,9 @@ class Validation:
         data: the run's data; its corpus's `valid` split is used, or all of a corpus that has no splits.
         network: the run's network.
         folder: the run's folder, where the best weights are kept.
+
+    Attributes:
+        last: what was measured last; empty before the first time.
     """
 
     def __init__(self, data: DataConfig, network: NetworkConfig, folder: Path):
@@ -53,8 +56,9 @@ class Validation:
             self.clips = open_corpus(fixed, network.sample_rate, "valid").batch(fixed, 0, 0)
         except ConfigError:
             self.clips = None
-            print("gritcodec: the corpus holds no voices out: nothing to validate on", file=sys.stderr)
+            messages.note("the corpus holds no voices out: nothing to validate on")
         self.mel = mel_distances(network.sample_rate)
+        self.last: dict[str, float] = {}
 
     def measure(self, network: Autoencoder) -> dict[str, float]:
         """PESQ-WB, ESTOI and log-mel distance at 1.5, 3 and 6 kbps, and their score; evaluation mode, CPU.
@@ -86,6 +90,7 @@ class Validation:
                         values[f"valid/{name}-{kbps:g}"] = statistics.mean(found)
                         all_found.append(statistics.mean(found))
         values["score"] = score(pesqs, estois) if pesqs and estois else -statistics.mean(mels)
+        self.last = values
         return values
 
     def keep_best(self, step: int, values: dict[str, float], network: Autoencoder) -> bool:
@@ -93,9 +98,22 @@ class Validation:
         path = self.folder / BEST_SCORE
         if not values or (path.is_file() and json.loads(path.read_text())["score"] >= values["score"]):
             return False
-        model_store.save(self.folder / BEST, network)
-        path.write_text(json.dumps({"step": step, **values}))
+        store.save(self.folder / BEST, network)
+        part = path.with_name(f".{path.name}.part")
+        with store.writing(path):
+            part.write_text(json.dumps({"step": step, **values}))
+            part.replace(path)
         return True
+
+
+def describe(values: Mapping[str, float]) -> str:
+    """Say what `Validation.measure` has found: PESQ-WB and ESTOI, or without their packages the log-mel distance."""
+    parts: list[str] = []
+    for key, name, digits in (("pesq", "PESQ-WB", 2), ("estoi", "ESTOI", 3), ("mel", "log-mel distance", 3)):
+        found = [values[kept] for kbps in BITRATES if (kept := f"valid/{key}-{kbps:g}") in values]
+        if len(found) == len(BITRATES) and not (key == "mel" and parts):
+            parts.append(f"{name} {' / '.join(f'{value:.{digits}f}' for value in found)}")
+    return f"{', '.join(parts)} at {' / '.join(f'{kbps:g}' for kbps in BITRATES)} kbps"
 
 
 def _pesq(reference: Tensor, degraded: Tensor, rate: int) -> float:

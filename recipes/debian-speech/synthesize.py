@@ -1,14 +1,15 @@
 """Add English sentences, spoken by a synthesizer, to a corpus that prepare.py has made.
 
-Usage: python recipes/debian-speech/synthesize.py data/debian-speech
+Usage: python recipes/debian-speech/synthesize.py data/debian-speech [--voice kokoro]
 
-The voice comes out of a Python package, the sentences out of a Debian package. The synthesizer draws random numbers of
-its own, so that the sound is not the same to the bit each time.
+The voices come out of Python packages, the sentences out of Debian packages. The synthesizers draw random numbers of
+their own, so that the sound is not the same to the bit each time.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import random
 import re
@@ -17,16 +18,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kokoro
 import numpy as np
-import numpy.typing as npt
+from kokoro import Spoken
 from packages import download, find_deb, unpack
 
 from gritcodec.train.clips import Checks, Level, RefusedError, process
 from gritcodec.train.packing import AUDIO, MANIFEST, SUMMARY, Progress, RecipeError, exit_code, only_run, write_text
 
-SHARD = "audio-english.int16"
-SOURCE = "english-synthetic"
-TEXTS = "fortunes"
+SHARDS = {"joe": "audio-english.int16", "kokoro": "audio-kokoro.int16"}
+SOURCES = {"joe": "english-synthetic", "kokoro": "english-kokoro"}
+LICENCES = {"joe": "CC0-1.0", "kokoro": kokoro.LICENCE}
+MINUTES = {"joe": 90.0, "kokoro": 480.0}
+# Packages with English prose, and where it stands in them.
+TEXTS = {"joe": {"fortunes": "usr/share/games/fortunes/*"}}
+TEXTS["kokoro"] = TEXTS["joe"] | {
+    "dict-devil": "usr/share/dictd/devil.dict.dz",
+    "display-dhammapada": "usr/share/display-dhammapada/dhammapada-english-transl.txt",
+    "jargon-text": "usr/share/doc/jargon-text/jargon.txt.gz",
+}
 RATE = 16000
 # Slow to fast, and how lively, by the synthesizer's measures.
 _TEMPO, _LIVELINESS = (0.85, 1.25), (0.5, 0.8)
@@ -37,7 +47,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="synthesize.py", description="Add synthetic English speech to a corpus.")
     parser.add_argument("corpus", type=Path, help="folder that prepare.py has made")
-    parser.add_argument("--minutes", type=float, default=90.0, help="of speech (default: %(default)s)")
+    parser.add_argument("--voice", choices=sorted(SHARDS), default="joe", help="who speaks (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, help="of speech (default: 90, of kokoro 480)")
     parser.add_argument("--weight", type=float, default=1.0, help="how often it is drawn (default: %(default)s)")
     parser.add_argument("--text", type=Path, help="sentences to speak, instead of those of a Debian package")
     parser.add_argument(
@@ -45,6 +56,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=1, help="of the order of sentences (default: %(default)s)")
     chosen = parser.parse_args(arguments)
+    chosen.minutes = MINUTES[chosen.voice] if chosen.minutes is None else chosen.minutes
     if not (chosen.minutes > 0 and chosen.weight > 0):
         parser.error("--minutes and --weight must be above 0")
     return chosen
@@ -64,6 +76,12 @@ def sentences(text: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def read(file: Path) -> str:
+    """Return the text of a file, compressed or not."""
+    content = file.read_bytes()
+    return (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("utf-8", errors="replace")
+
+
 def read_texts(options: argparse.Namespace) -> list[str]:
     """Return the sentences, in the order in which they are to be spoken.
 
@@ -73,13 +91,16 @@ def read_texts(options: argparse.Namespace) -> list[str]:
     if options.text is not None:
         files = [options.text]
     else:
-        debs = options.cache / "debian-speech" / "debs"
-        debs.mkdir(parents=True, exist_ok=True)
-        root = unpack(find_deb(debs, TEXTS) or download(TEXTS, debs), TEXTS, options.cache / "debian-speech/unpacked")
-        files = sorted(file for file in root.glob("usr/share/games/fortunes/*") if file.is_file() and not file.suffix)
-    found = [sentence for file in files for sentence in sentences(file.read_text(encoding="utf-8", errors="replace"))]
+        folder = options.cache / "debian-speech"
+        (folder / "debs").mkdir(parents=True, exist_ok=True)
+        files = []
+        for package, pattern in TEXTS[options.voice].items():
+            deb = find_deb(folder / "debs", package) or download(package, folder / "debs")
+            texts = unpack(deb, package, folder / "unpacked").glob(pattern)
+            files += sorted(file for file in texts if file.is_file() and file.suffix not in (".dat", ".u8"))
+    found = list(dict.fromkeys(sentence for file in files for sentence in sentences(read(file))))
     if not found:
-        raise RecipeError(f"no English sentences in {options.text or TEXTS}")
+        raise RecipeError(f"no English sentences in {options.text or ', '.join(TEXTS[options.voice])}")
     random.Random(options.seed).shuffle(found)
     return found
 
@@ -98,8 +119,8 @@ def load_voice() -> Any:
     return PiperVoice.load(str(voice.model_path()), config_path=str(voice.config_path()))
 
 
-def spoken(texts: list[str], seed: int) -> Iterator[npt.NDArray[np.int16]]:
-    """Yield sentence after sentence as a clip of the corpus, int16 [samples] at 16 kHz."""
+def spoken(texts: list[str], seed: int) -> Iterator[Spoken]:
+    """Yield sentence after sentence in Joe's voice."""
     voice, draw = load_voice(), random.Random(f"{seed}/manner")  # says what is missing, so before the import
 
     from piper import SynthesisConfig
@@ -110,11 +131,12 @@ def spoken(texts: list[str], seed: int) -> Iterator[npt.NDArray[np.int16]]:
         parts = [chunk.audio_int16_array for chunk in voice.synthesize(text, manner)]
         if not parts:
             continue
-        waveform: npt.NDArray[np.float32] = np.concatenate(parts).astype(np.float32)[None] / np.float32(32768)
+        waveform = np.concatenate(parts).astype(np.float32)[None] / np.float32(32768)
         try:
-            yield process(waveform, voice.config.sample_rate, RATE, checks, level)
+            samples = process(waveform, voice.config.sample_rate, RATE, checks, level)
         except RefusedError:
             continue
+        yield Spoken(samples, "piper-en-us-joe", "train")
 
 
 def synthesize(options: argparse.Namespace) -> None:
@@ -123,24 +145,31 @@ def synthesize(options: argparse.Namespace) -> None:
     for name in (AUDIO, MANIFEST, SUMMARY):
         if not (corpus / name).is_file():
             raise RecipeError(f"{corpus} is no corpus of prepare.py: it has no {name}")
+    shard = SHARDS[options.voice]
     with only_run(options.cache / "debian-speech"):
         texts = read_texts(options)
+        clips = (
+            spoken(texts, options.seed)
+            if options.voice == "joe"
+            else kokoro.spoken(texts, options.seed, options.cache / "debian-speech")
+        )
         wanted, done = round(options.minutes * 60 * RATE), 0
         lines = []
-        partial = corpus / f"{SHARD}.partial"
+        partial = corpus / f"{shard}.partial"
         try:
             with partial.open("wb") as audio:
-                for clip in spoken(texts, options.seed):
-                    audio.write(clip.tobytes())
-                    lines.append(entry(done, len(clip), options.weight))
-                    done += len(clip)
-                    progress.tick(SOURCE, done // RATE, wanted // RATE, " s")
+                for clip in clips:
+                    audio.write(clip.samples.tobytes())
+                    lines.append(entry(options.voice, done, clip, options.weight))
+                    done += len(clip.samples)
+                    progress.tick(SOURCES[options.voice], done // RATE, wanted // RATE, " s")
                     if done >= wanted:
                         break
             # Lines of a run before this one go: they may point beyond the new file.
-            kept = [line for line in (corpus / MANIFEST).read_text("utf-8").splitlines() if not added(line)]
+            manifest = (corpus / MANIFEST).read_text("utf-8").splitlines()
+            kept = [line for line in manifest if json.loads(line).get("audio") != shard]
             write_text(corpus / MANIFEST, "".join(f"{line}\n" for line in kept))
-            partial.replace(corpus / SHARD)
+            partial.replace(corpus / shard)
         finally:
             partial.unlink(missing_ok=True)
         write_text(corpus / MANIFEST, "".join(f"{line}\n" for line in [*kept, *map(json.dumps, lines)]))
@@ -148,26 +177,21 @@ def synthesize(options: argparse.Namespace) -> None:
     progress.say(f"{corpus}: {done / RATE / 60:.1f} minutes of synthetic English added{rest}")
 
 
-def entry(offset: int, samples: int, weight: float) -> dict[str, Any]:
+def entry(voice: str, offset: int, clip: Spoken, weight: float) -> dict[str, Any]:
     """Return a piece's line of the manifest."""
     return {
-        "audio": SHARD,
+        "audio": SHARDS[voice],
         "offset": offset,
-        "samples": samples,
-        "source": SOURCE,
-        "speaker": "piper-en-us-joe",
+        "samples": len(clip.samples),
+        "source": SOURCES[voice],
+        "speaker": clip.speaker,
         "language": "en",
-        "licence": "CC0-1.0",
-        "split": "train",
+        "licence": LICENCES[voice],
+        "split": clip.split,
         "weight": weight,
         "bandwidth_hz": None,
         "files": [],
     }
-
-
-def added(line: str) -> bool:
-    """Tell whether a line of the manifest is one that a run of this command has added."""
-    return bool(json.loads(line).get("audio") == SHARD)
 
 
 def main(arguments: list[str] | None = None) -> int:

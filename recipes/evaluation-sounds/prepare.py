@@ -16,8 +16,8 @@ from pathlib import Path
 
 import soundfile
 
-from gritcodec import audio
-from gritcodec.resampling import resample
+from gritcodec.sound import audio
+from gritcodec.sound.resampling import resample
 from gritcodec.train.packing import RecipeError, exit_code, run_program
 
 PACKAGE = "unknown-horizons"

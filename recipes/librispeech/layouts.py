@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from gritcodec.audio import audio_files
+from gritcodec.sound.audio import audio_files
 from gritcodec.train.packing import RecipeError
 
 # Never trained on, so that figures on them compare with everybody else's.

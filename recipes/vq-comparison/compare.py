@@ -3,9 +3,10 @@
     pip install ".[comparison]"
     python recipes/vq-comparison/compare.py                # all of it; hours on two cores, goes on where it was stopped
     python recipes/vq-comparison/compare.py --only latents # the first level alone
+    python recipes/vq-comparison/compare.py --only tune    # what is tried on seed 0 before
     python recipes/vq-comparison/compare.py --only report  # tables and plot from the runs that are there
 
-Runs are kept as lines of runs/vq-comparison/results.jsonl; a run that is there already is not repeated.
+Runs are kept as lines of runs/vq-comparison/results.jsonl, trials of tuning.jsonl; what is there is not repeated.
 """
 
 from __future__ import annotations
@@ -22,42 +23,40 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
 import typer
-from methods import JOINT, JOINT_WIDE, METHODS, WIDE
+from plan import JOINT, METHODS, NARROW_TRIALS, PLAN, WIDE_TRIALS, Run
 
 FOLDER = Path("runs/vq-comparison")
-RESULTS = FOLDER / "results.jsonl"
+RESULTS, TUNING = FOLDER / "results.jsonl", FOLDER / "tuning.jsonl"
 LATENTS, START = FOLDER / "latents.safetensors", FOLDER / "start.safetensors"
-# (level, K, stages, seeds, methods): 40, 13, 60 and 39 bits a frame, 50 frames a second.
-PLAN: list[tuple[str, int, int, int, list[str]]] = [
-    ("latents", 1024, 4, 3, list(METHODS)),
-    ("joint", 1024, 6, 3, JOINT),
-    ("latents", 8192, 1, 2, WIDE),
-    ("joint", 8192, 3, 3, JOINT_WIDE),
-]
+KEYS = ("level", "method", "size", "stages", "seed")
 
 
-def finished() -> list[dict[str, Any]]:
+def finished(path: Path = RESULTS) -> list[dict[str, Any]]:
     """The runs that are there."""
-    if not RESULTS.is_file():
+    if not path.is_file():
         return []
-    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def execute(level: str, method: str, size: int, stages: int, seed: int, corpus: str) -> dict[str, Any]:
+def execute(run: Run, corpus: str) -> dict[str, Any]:
     """One run in this process, on one thread."""
     from safetensors.torch import load_file
 
     torch.set_num_threads(1)
     _quiet()
+    level, method, size, stages, seed, trial = run
+    rates = trial.rates if trial else None
     if level == "latents":
         import latents
 
-        numbers = latents.run(method, size, stages, seed, load_file(LATENTS))
+        numbers = latents.run(method, size, stages, seed, load_file(LATENTS), rates)
     else:
         import joint
 
-        numbers = joint.run(method, size, stages, seed, corpus, load_file(START))
-    return {"level": level, "method": method, "size": size, "stages": stages, "seed": seed, **numbers}
+        first = trial.first if trial else None
+        numbers = joint.run(method, size, stages, seed, corpus, load_file(START), rates, first)
+    tried = {"rates": rates, "first": trial.first} if trial else {}
+    return {"level": level, "method": method, "size": size, "stages": stages, "seed": seed, **tried, **numbers}
 
 
 def _quiet() -> None:
@@ -80,58 +79,65 @@ def prepare(corpus: str, levels: set[str]) -> None:
         joint.prepare(corpus, START)
 
 
-def tune(corpus: str) -> None:
-    """Try every method's candidate rates on the first level, seed 0, and print what each leaves."""
-    import latents
-    from safetensors.torch import load_file
+def _all(waiting: list[Run], corpus: str, jobs: int, path: Path) -> None:
+    """Run what waits, and keep each as it ends."""
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        futures = [pool.submit(execute, run, corpus) for run in waiting]
+        for left, future in zip(range(len(futures) - 1, -1, -1), as_completed(futures), strict=True):
+            result = future.result()
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(result) + "\n")
+            print(f"{left} to go after {result['method']}, K {result['size']}", file=sys.stderr, flush=True)
 
-    prepare(corpus, {"latents"})
-    torch.set_num_threads(1)
-    _quiet()
-    for name, method in METHODS.items():
-        for rates in method.candidates:
-            numbers = latents.run(name, 1024, 4, 0, load_file(LATENTS), rates)
-            shown = {key: round(numbers[key], 4) for key in ("error", "log_mel", "usage", "perplexity")}
-            print(json.dumps({"method": name, "rates": rates, **shown}), flush=True)
+
+def _trials() -> list[Run]:
+    """What is to be tried on seed 0 and has not been."""
+    done = [(*(run[key] for key in KEYS), run["rates"], run["first"]) for run in finished(TUNING)]
+    wanted = [Run("latents", trial.method, 1024, 4, 0, trial) for trial in NARROW_TRIALS]
+    wanted += [Run("joint", trial.method, 8192, 3, 0, trial) for trial in WIDE_TRIALS]
+    return [
+        run
+        for run in wanted
+        if run.trial and (*run[:5], list(run.trial.rates) if run.trial.rates else None, run.trial.first) not in done
+    ]
+
+
+def _runs(levels: set[str], seeds: int) -> list[Run]:
+    """What is in the plan and is not there."""
+    done = [tuple(run[key] for key in KEYS) for run in finished()]
+    wanted = [
+        Run(level, name, codes, stages, seed)
+        for level, codes, stages, most, names in PLAN
+        if level in levels
+        for seed in range(1, min(most, seeds) + 1)  # seed 0 was for choosing rates
+        for name in names
+    ]
+    return [run for run in wanted if run[:5] not in done]
 
 
 def main(
     corpus: Annotated[str, typer.Option(help="Folder that recipes/debian-speech made.")] = "data/debian-speech",
     only: Annotated[str, typer.Option(help="tune, latents, joint or report; nothing for the last three.")] = "",
     jobs: Annotated[int, typer.Option(help="Runs side by side, one thread each.")] = 2,
+    method: Annotated[list[str] | None, typer.Option(help="Only this method; several times for several.")] = None,
+    size: Annotated[int, typer.Option(help="Only this codebook size.")] = 0,
+    seeds: Annotated[int, typer.Option(help="At most so many seeds a method.")] = 3,
     smoke: Annotated[bool, typer.Option(help="One seed of a few methods, a few steps; numbers mean nothing.")] = False,
 ) -> None:
-    """Run what is missing, then write docs/vq-comparison.md and its plot."""
+    """Run what is missing, then write the tables of docs/vq-comparison-tables.md and the plot."""
     if smoke:
         _smoke(corpus)
         return
-    if only == "tune":
-        tune(corpus)
-        return
     levels = {only} if only else {"latents", "joint", "report"}
     torch.set_num_threads(jobs)
-    prepare(corpus, levels)
-    keys = ("level", "method", "size", "stages", "seed")
-    done = {tuple(run[key] for key in keys) for run in finished()}
-    wanted = [
-        (level, method, size, stages, seed)
-        for level, size, stages, seeds, methods in PLAN
-        if level in levels
-        for seed in range(1, seeds + 1)  # seed 0 was for choosing rates
-        for method in methods
-    ]
-    waiting = [run for run in wanted if run not in done]
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        futures = [pool.submit(execute, *run, corpus) for run in waiting]
-        for left, future in zip(range(len(futures) - 1, -1, -1), as_completed(futures), strict=True):
-            result = future.result()
-            with open(RESULTS, "a", encoding="utf-8") as file:
-                file.write(json.dumps(result) + "\n")
-            print(f"{left} to go after {result['method']}, K {result['size']}", file=sys.stderr, flush=True)
+    prepare(corpus, {"latents", "joint"} if only == "tune" else levels)
+    waiting = _trials() if only == "tune" else _runs(levels, seeds)
+    waiting = [run for run in waiting if size in (0, run.size) and (not method or run.method in method)]
+    _all(waiting, corpus, jobs, TUNING if only == "tune" else RESULTS)
     if "report" in levels:
         from report import write
 
-        write(finished(), Path("docs"))
+        write(finished(), finished(TUNING), Path("docs"))
 
 
 def _smoke(corpus: str) -> None:
@@ -141,7 +147,8 @@ def _smoke(corpus: str) -> None:
 
     torch.manual_seed(0)
     _quiet()
-    latents.STEPS, latents.FIRST, joint.STEPS, joint.FIRST_BATCHES, joint.VALID_BATCHES = 2, 512, 2, 2, 1
+    latents.STEPS, latents.FIRST, joint.STEPS = 2, 512, 2
+    joint.FIRST_BATCHES = joint.VALID_BATCHES = joint.CODED_BATCHES = 1
     cache = {
         "train": torch.randn(20, 100, 64),
         "valid": torch.randn(4, 100, 64),

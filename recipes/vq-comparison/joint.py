@@ -6,15 +6,17 @@ shipped one's architecture with an eighth of its parameters; latents [B, T, 64] 
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from measure import reconstruction, steadiness, use_of_codes
-from methods import METHODS, parameter_groups
+from methods import METHODS, WIDE_FROM, WIDE_RATES, Method, parameter_groups
 from torch import Tensor, nn
 
 from gritcodec.nn.autoencoder import Decoder, Encoder
@@ -35,8 +37,9 @@ NETWORK = NetworkConfig(
     quantizer=QuantizerConfig(dim=64),
 )
 START_STEPS, STEPS, WARMUP, RATE = 2000, 400, 50, 5e-4
-FIRST_BATCHES = 24  # of 8 x 50 latents: what codes are drawn from
-VALID_BATCHES = 24
+FIRST_BATCHES = 48  # of 8 x 50 latents: what codes are drawn from
+VALID_BATCHES = 24  # that are heard
+CODED_BATCHES = 96  # whose codes are counted: fewer latents than codes would never use them all
 
 
 class Codec(nn.Module):
@@ -61,14 +64,17 @@ def _fit(
     opened: Corpus,
     config: DataConfig,
     seed: int,
-    rates: tuple[float, float] = (1.0, 1.0),
+    method: Method | None = None,
 ) -> dict[str, float]:
     """Train for START_STEPS without a quantizer or STEPS with one."""
     steps = STEPS if quantizer else START_STEPS
     peak = RATE if quantizer else 2 * RATE
     loss = ReconstructionLoss(LossConfig(), NETWORK.sample_rate)
     modules = nn.ModuleList([codec, *([quantizer] if quantizer else [])])
-    optimizer = torch.optim.AdamW(parameter_groups(modules, rates), betas=(0.8, 0.98), weight_decay=0.0)
+    optimizer = torch.optim.AdamW(
+        parameter_groups(modules, method.rates if method else (1.0, 1.0)), betas=(0.8, 0.98), weight_decay=0.0
+    )
+    teacher = copy.deepcopy(codec).requires_grad_(False) if method and method.freeze else None
     norms, began = [], time.process_time()
     for step in range(steps):
         for group in optimizer.param_groups:
@@ -77,11 +83,14 @@ def _fit(
         waveform = opened.batch(config, seed, step)
         with torch.autocast("cpu", torch.bfloat16):
             z = codec.latents(waveform)
-        z = z.float()
+        frozen = method is not None and step < method.freeze * steps
+        z = z.detach().float().requires_grad_(True) if frozen else z.float()
         z.retain_grad()
         values, auxiliary = z, z.new_zeros(())
         if quantizer:
             values, _, auxiliary = quantizer(z)
+        if teacher and not frozen:
+            auxiliary = auxiliary + (z - teacher.latents(waveform)).square().mean()
         with torch.autocast("cpu", torch.bfloat16):
             output = codec.decoder(values)[:, None]
         target = waveform[..., : waveform.shape[-1] - codec.delay]
@@ -107,25 +116,38 @@ def prepare(corpus: str, path: Path) -> None:
     save_file(codec.state_dict(), path)
 
 
-def run(method: str, size: int, stages: int, seed: int, corpus: str, start: dict[str, Tensor]) -> dict[str, float]:
-    """Train codec and quantizer once, measure on unseen voices."""
+def run(
+    method: str,
+    size: int,
+    stages: int,
+    seed: int,
+    corpus: str,
+    start: dict[str, Tensor],
+    rates: tuple[float, float] | None = None,
+    first: int | None = None,
+) -> dict[str, float]:
+    """Train codec and quantizer once, measure on unseen voices; what is given takes the place of the method's own."""
     torch.manual_seed(seed)
     codec, config = Codec(), data(corpus)
     codec.load_state_dict(start)
     opened = open_corpus(config, NETWORK.sample_rate)
     quantizer = METHODS[method].build(NETWORK.quantizer.dim, stages, size).train()
     with torch.no_grad():  # draws the codes where they come from data
-        quantizer(torch.cat([codec.latents(opened.batch(config, 10_000 + seed, i)) for i in range(FIRST_BATCHES)]))
-    measured = _fit(codec, quantizer, opened, config, seed, METHODS[method].rates)
+        drawn = range(first or FIRST_BATCHES)
+        quantizer(torch.cat([codec.latents(opened.batch(config, 10_000 + seed, i)) for i in drawn]))
+    own = WIDE_RATES.get(method, METHODS[method].rates) if size >= WIDE_FROM else METHODS[method].rates
+    measured = _fit(codec, quantizer, opened, config, seed, replace(METHODS[method], rates=rates or own))
     codec.eval(), quantizer.eval()
     unseen = open_corpus(config, NETWORK.sample_rate, "valid")
     outputs, targets, codes = [], [], []
     with torch.no_grad():
-        for index in range(VALID_BATCHES):
+        for index in range(CODED_BATCHES):
             waveform = unseen.batch(config, 1, index)
             values, chosen, _ = quantizer(codec.latents(waveform))
+            codes.append(chosen)
+            if index >= VALID_BATCHES:
+                continue
             outputs.append(codec.decoder(values)[:, codec.delay :])
             targets.append(waveform[:, 0, : -codec.delay])
-            codes.append(chosen)
     heard = reconstruction(torch.cat(outputs), torch.cat(targets), NETWORK.sample_rate)
     return {**heard, **use_of_codes(torch.cat(codes), size), **measured}

@@ -7,31 +7,35 @@ decoder to be heard. A run depends on method, K and seed alone.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from assignments import Convex
 from measure import reconstruction, steadiness, use_of_codes
 from methods import METHODS, parameter_groups
 from torch import Tensor, nn
 
 from gritcodec import model_store
+from gritcodec.engine import store
 from gritcodec.train.config import DataConfig
 from gritcodec.train.data import open_corpus
 
 SEGMENT = 2.0  # seconds
 TRAIN_SECONDS, VALID_SECONDS = 3000, 480
 BATCH, STEPS, RATE, WARMUP = 16, 400, 1e-3, 40
-FIRST = 16384  # vectors that codes are drawn from
+FIRST = 16384  # vectors that codes are drawn from, or as many as there are codes
+COUNTED = 8192  # codes from which on their use by the training vectors is counted too: unseen ones are too few
 
 
 def prepare(corpus: str, path: Path) -> None:
     """Cache latents of training voices and of unseen ones, and the unseen ones' audio."""
     from safetensors.torch import save_file
 
-    network = model_store.load(model_store.resolve("speech-16k")).network
+    network = store.load(model_store.resolve("speech-16k"))
     tensors: dict[str, Tensor] = {}
     for split, seconds in (("train", TRAIN_SECONDS), ("valid", VALID_SECONDS)):
         data = DataConfig(corpus=corpus, segment=SEGMENT, batch=20, gain_db=0.0, quiet_share=0.0)
@@ -56,6 +60,12 @@ class Residual(nn.Module):
         return x + self.layers(x)
 
 
+def _mismatch(modules: nn.Module) -> dict[str, float]:
+    """How far what training saw is from hard codes, where a method says so: the mean over its stages."""
+    said = [module.mismatch for module in modules.modules() if isinstance(module, Convex)]
+    return {"mismatch": sum(said) / len(said)} if said else {}
+
+
 def run(
     method: str,
     size: int,
@@ -77,11 +87,12 @@ def run(
         return F.layer_norm(encoder(x), (dim,))
 
     with torch.no_grad():
-        items = torch.randperm(len(data), generator=order)[: FIRST // data.shape[1]]
+        items = torch.randperm(len(data), generator=order)[: max(FIRST, size) // data.shape[1]]
         quantizer(latents(data[items]))  # draws the codes where they come from data
     modules = nn.ModuleList([encoder, decoder, quantizer])
     groups = parameter_groups(modules, rates or METHODS[method].rates)
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.0)
+    teacher = copy.deepcopy(encoder).requires_grad_(False) if METHODS[method].freeze else None
     norms, began = [], time.process_time()
     for step in range(STEPS):
         rate = min((step + 1) / WARMUP, 0.5 + 0.5 * math.cos(math.pi * step / STEPS))
@@ -89,8 +100,12 @@ def run(
             group["lr"] = RATE * rate * group["factor"]
         x = data[torch.randint(len(data), (BATCH,), generator=order)][:, :50]
         z = latents(x)
+        frozen = step < METHODS[method].freeze * STEPS
+        z = z.detach().requires_grad_(True) if frozen else z
         z.retain_grad()
         values, _, auxiliary = quantizer(z)
+        if teacher and not frozen:
+            auxiliary = auxiliary + (z - F.layer_norm(teacher(x), (dim,))).square().mean()
         loss = (decoder(values) - x).square().mean() + auxiliary
         optimizer.zero_grad()
         loss.backward()
@@ -99,17 +114,23 @@ def run(
         optimizer.step()
     took = (time.process_time() - began) / STEPS
     modules.eval()
-    network = model_store.load(model_store.resolve("speech-16k")).network
+    network = store.load(model_store.resolve("speech-16k"))
     with torch.no_grad():
         x = cache["valid"]
-        values, codes, _ = quantizer(latents(x))
-        y = decoder(values)
+        parts = [quantizer(latents(part)) for part in x.split(20)]
+        codes, y = torch.cat([part[1] for part in parts]), decoder(torch.cat([part[0] for part in parts]))
+        seen = {}
+        if size >= COUNTED:
+            found = torch.cat([quantizer(latents(part))[1] for part in data.split(20)])
+            seen = {"usage_seen": use_of_codes(found, size)["usage"]}
         heard = torch.cat([network.decoder(part) for part in y[::4].split(20)])
     delay = network.delay
     return {
         "error": float((y - x).square().mean() / x.square().mean()),
         **reconstruction(heard[:, delay:], cache["audio"][::4, :-delay], network.config.sample_rate),
         **use_of_codes(codes, size),
+        **seen,
+        **_mismatch(modules),
         **steadiness(norms),
         "ms": 1000 * took,
     }

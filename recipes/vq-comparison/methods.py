@@ -9,12 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
+from assignments import Convex, Hyperbolic, Neighbours, Transported
+from posteriors import Mixture, Stochastic, Variational
+from stage import Bridge, Codebook, Product, Residual, TimeScales, Widened
 from torch import Tensor, nn
 
-from gritcodec.quantize import ResidualGritVQ
+from gritcodec.quantize import ProductGritVQ, ResidualGritVQ
 
 Build = Callable[[int, int, int], nn.Module]
 
@@ -28,14 +32,16 @@ class Method:
         rates: learning rates of trained codes and of a codebook's transform, over that of the network. The best of
             `candidates` on the first level's seed 0, which is not reported; EMA moves codes by itself.
         candidates: the rates that were tried.
+        freeze: share of the steps in which the encoder stands still; afterwards it is held to what it gave then.
     """
 
     build: Build
     rates: tuple[float, float] = (1.0, 1.0)
     candidates: tuple[tuple[float, float], ...] = ()
+    freeze: float = 0.0
 
 
-_CODES = (".base", "._codebook.embed", "quantizer.codebook")
+_CODES = (".base", "._codebook.embed", ".codebook", ".log_variance", ".weights", ".log_cold")
 _TRANSFORMS = (".transform.", ".code_transform.", ".vq_bridge.")
 
 
@@ -58,6 +64,18 @@ class Grit(nn.Module):
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         out = self.quantizer(z)
         return out.values, out.codes, torch.stack(list(out.losses.values())).sum()
+
+
+class GritProduct(nn.Module):
+    """GRIT-VQ in groups of dimensions, as many as others have stages."""
+
+    def __init__(self, dim: int, groups: int, size: int, **settings: Any):
+        super().__init__()
+        self.quantizer = ProductGritVQ(dim, groups, size, **settings)
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        out = self.quantizer(z)
+        return out.values, out.codes[..., 0], torch.stack(list(out.losses.values())).sum()
 
 
 class Library(nn.Module):
@@ -97,6 +115,13 @@ class Substitution(nn.Module):
         return values.reshape(z.shape), codes.t().reshape(*z.shape[:-1], -1), z.new_zeros(())
 
 
+class Nothing(nn.Module):
+    """No quantization: what the codec itself leaves, which no quantizer can be better than."""
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return z, z.new_zeros((*z.shape[:-1], 1), dtype=torch.long), z.new_zeros(())
+
+
 class CodeTransformer(nn.Module):
     """One self-attention layer over the codes, [K, D] or [1, K, D]: SimVQ's transform as TransVQ has it.
 
@@ -134,8 +159,39 @@ def _library(name: str, rates: tuple[float, float] = (1.0, 1.0), candidates: Any
     return Method(build, rates, candidates)
 
 
+def _committed(times: float, **settings: Any) -> Method:
+    """GRIT-VQ with so many times its default commitment, which is 1 / stages."""
+
+    def build(dim: int, stages: int, size: int) -> nn.Module:
+        return Grit(dim, stages, size, commitment_weight=times / stages, **settings)
+
+    return Method(build, (30.0, 10.0))
+
+
 def _grit(rates: tuple[float, float] = (30.0, 10.0), **settings: Any) -> Method:
     return Method(lambda dim, stages, size: Grit(dim, stages, size, **settings), rates)
+
+
+def _staged(kind: type[Codebook], rates: tuple[float, float] = (30.0, 1.0), **settings: Any) -> Method:
+    """Residual stages of one kind, see stage.py."""
+    candidates = ((1.0, 1.0), (10.0, 1.0), (30.0, 1.0))
+
+    def build(dim: int, stages: int, size: int) -> nn.Module:
+        return Residual([kind(dim, size) for _ in range(stages)])
+
+    return Method(build, rates, candidates, **settings)
+
+
+def _bridged(dim: int, stages: int, size: int) -> nn.Module:
+    return Residual([Codebook(dim, size, Bridge(dim, size)) for _ in range(stages)])
+
+
+def _product(dim: int, stages: int, size: int) -> nn.Module:
+    return Product([Codebook(dim // stages, size) for _ in range(stages)])
+
+
+def _widened(dim: int, stages: int, size: int) -> nn.Module:
+    return Widened(dim, 8 * dim, Residual([Codebook(8 * dim, size) for _ in range(stages)]))
 
 
 _LEARNED: dict[str, Any] = {
@@ -149,6 +205,7 @@ _LEARNED: dict[str, Any] = {
 _TRANSFORMED = ((1, 1), (1, 3), (1, 10), (1, 30))
 
 METHODS: dict[str, Method] = {
+    "no quantization": Method(lambda dim, stages, size: Nothing()),
     "STE + EMA, dead codes replaced": _library(
         "ResidualVQ", rotation_trick=False, kmeans_init=True, threshold_ema_dead_code=2
     ),
@@ -165,8 +222,33 @@ METHODS: dict[str, Method] = {
         "ResidualVQ", bridge=True, **{**_LEARNED, "rates": (30, 10), "candidates": ((1, 1), (30, 1), (30, 10))}
     ),
     "TransVQ": _library("ResidualSimVQ", transformer=True, candidates=((1, 1), (1, 10))),
+    "SQ-VAE, HQ-VAE": _staged(Stochastic),
+    "GM-VQ": _staged(Mixture),
+    "VAEVQ": _staged(Variational),
+    "VQ-WAE": _staged(Transported),
+    "SCQ": _staged(Convex),
+    "HyperVQ": _staged(Hyperbolic),
+    "NS-VQ": _staged(Neighbours),
+    "FVQ": Method(_bridged, (30.0, 10.0), ((1.0, 1.0), (30.0, 1.0), (30.0, 10.0))),
+    "MSVQ": Method(TimeScales, (30.0, 1.0), ((1.0, 1.0), (30.0, 1.0))),
+    "PQ": Method(_product, (30.0, 1.0), ((1.0, 1.0), (30.0, 1.0))),
+    "RVQ": _staged(Codebook),
+    "VQRAE": Method(_widened, (30.0, 1.0), ((1.0, 1.0), (30.0, 1.0)), freeze=0.5),
+    "GRIT-VQ, product": Method(GritProduct, (30.0, 10.0)),
+    "GRIT-VQ, product, commitment 0.25": Method(partial(GritProduct, commitment_weight=0.25), (30.0, 10.0)),
     # GRIT-VQ's default: tanh radius, nearest-code scale, linear transform; then one change at a time.
     "GRIT-VQ": _grit(),
+    # What is left of it without radius and transform: straight-through codes of the same draw and commitment.
+    "STE, same draw and commitment": _grit(radius="constant", transform="identity"),
+    # Its default is 1 / stages, as stages' commitments add up.
+    "GRIT-VQ, commitment 0.25": _grit(commitment_weight=0.25),
+    "GRIT-VQ, commitment 1": _grit(commitment_weight=1.0),
+    "GRIT-VQ, half the commitment": _committed(0.5),
+    "GRIT-VQ, a quarter of the commitment": _committed(0.25),
+    "STE, same draw, half the commitment": _committed(0.5, radius="constant", transform="identity"),
+    "GRIT-VQ, half the commitment, dead codes replaced": _committed(0.5, replace_below=0.3),
+    "GRIT-VQ, half the commitment, mlp transform": _committed(0.5, transform="mlp"),
+    "GRIT-VQ, search by 4 paths": _grit(beam=4),
     "GRIT-VQ, tanh, running scale": _grit(radius_scale="running"),
     "GRIT-VQ, log": _grit(radius="log"),
     "GRIT-VQ, huber": _grit(radius="huber"),
@@ -182,7 +264,14 @@ METHODS: dict[str, Method] = {
     "GRIT-VQ, codes drawn from data": _grit(initialization="data"),
     "GRIT-VQ, random codes": _grit(initialization="normal"),
 }
-# The leading handful and what it has to beat.
-JOINT = ["STE + EMA, dead codes replaced", "STE, learned codes", "NSVQ", "SimVQ", "GRIT-VQ", "GRIT-VQ, constant"]
-JOINT_WIDE = ["STE + EMA, dead codes replaced", "STE, learned codes", "SimVQ", "GRIT-VQ"]
-WIDE = [*JOINT, "rotation trick + EMA", "DiVeQ", "FSQ", "GRIT-VQ, no transform", "GRIT-VQ, frozen base"]
+
+# In joint training from K = 8192 on: the best of plan.WIDE_TRIALS, which are of seed 0 there.
+WIDE_FROM = 8192
+_LED = [
+    "GRIT-VQ",
+    "GRIT-VQ, half the commitment",
+    "STE, learned codes",
+    "STE, same draw and commitment",
+    "STE, same draw, half the commitment",
+]
+WIDE_RATES: dict[str, tuple[float, float]] = dict.fromkeys(_LED, (100.0, 10.0))

@@ -3,39 +3,54 @@
 import numpy as np
 
 from gritcodec.bitstream import ContextModel
+from gritcodec.bitstream.contexts import NARROW, SLOTS, WIDE
+from gritcodec.bitstream.rangecoder import Decoder
+from gritcodec.bitstream.symbols import Readers, Surroundings, take
 
 
-def tensors(stages: int = 3, bits: int = 6, dim: int = 4, units: int = 8, seed: int = 20) -> dict[str, np.ndarray]:
+def tensors(
+    stages: int = 3, bits: int = 6, dim: int = 4, units: int = 8, seed: int = 20, narrow: int = 3, middle: int = 5
+) -> dict[str, np.ndarray]:
     """Tensors of a `ContextModel` with random numbers in all their ranges."""
     draw = np.random.default_rng(seed)
-    size = 1 << bits
+    groups, places = 1 << bits // 2, 1 << bits - bits // 2
+    size = groups * places
 
     def integers(kind, most, *shape):
         return draw.integers(-most, most + 1, shape).astype(kind)
 
+    def shifts(low, high):
+        return draw.integers(low, high, stages).astype(np.uint8)
+
     return {
+        "order": np.stack([draw.permutation(size) for _ in range(stages)]).astype(np.uint16),
         "vectors": integers(np.int8, 127, stages, size, dim),
-        "vector_shift": draw.integers(0, 5, stages).astype(np.uint8),
-        "hidden": integers(np.int8, 127, stages, 6 * dim, units),
+        "vector_shift": shifts(0, 4),
+        "narrow": integers(np.int8, 127, stages, size, narrow),
+        "narrow_shift": shifts(0, 4),
+        "hidden": integers(np.int8, 127, stages, WIDE * dim + NARROW * narrow + SLOTS, units),
         "hidden_bias": integers(np.int32, 100_000, stages, units),
-        "hidden_shift": draw.integers(6, 12, stages).astype(np.uint8),
-        "output": integers(np.int8, 127, stages, units, size),
-        "output_bias": integers(np.int32, 100_000, stages, size),
-        "output_shift": draw.integers(8, 12, stages).astype(np.uint8),
+        "hidden_shift": shifts(6, 12),
+        "group": integers(np.int8, 127, stages, units, groups),
+        "group_bias": integers(np.int32, 100_000, stages, groups),
+        "group_shift": shifts(8, 12),
+        "middle": integers(np.int8, 127, stages, units, middle),
+        "middle_bias": integers(np.int32, 100_000, stages, middle),
+        "middle_shift": shifts(6, 10),
+        "place": integers(np.int8, 127, stages, groups, places, middle),
+        "place_bias": integers(np.int32, 100_000, stages, groups, places),
+        "place_shift": shifts(8, 12),
     }
 
 
 def likely_codes(model: ContextModel, channels: int, stages: int, frames: int, seed: int = 0) -> np.ndarray:
-    """Codes drawn from the model itself, [channels, stages, frames]: they take few bits."""
-    draw = np.random.default_rng(seed)
+    """Codes [channels, stages, frames] that take few bits: what the model reads out of random bytes."""
     codes = np.zeros((channels, stages, frames), dtype=np.int64)
-    for channel in codes:
-        for frame in range(frames):
-            weights = model.first_weights(channel[0, :frame])[0].astype(np.int64) + 1
-            channel[0, frame] = draw.choice(model.size, p=weights / weights.sum())
-        for stage in range(1, stages):
-            for frame, weights in enumerate(model.weights(channel, stage).astype(np.int64) + 1):
-                channel[stage, frame] = draw.choice(model.size, p=weights / weights.sum())
+    for number, channel in enumerate(codes):
+        around = Surroundings(model, 1, frames)
+        readers = Readers([Decoder(np.random.default_rng([seed, number]).bytes(16 * stages * frames))], 1)
+        for stage in range(stages):
+            take(readers, model, around, channel[stage : stage + 1])
     return codes
 
 

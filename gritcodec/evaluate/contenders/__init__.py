@@ -11,11 +11,12 @@ from gritcodec.evaluate.contenders.base import RATE, Contender, Original
 from gritcodec.evaluate.contenders.classical import LC3, MP3, Codec2, Opus, Speex
 from gritcodec.evaluate.contenders.grit import Grit
 from gritcodec.evaluate.contenders.neural import Dac, Encodec, Mimi, Neural, Snac
+from gritcodec.evaluate.contenders.opus import Lace, NewOpus, NoLace, WideOpus
 
 __all__ = ["NEURAL", "RATE", "Contender", "contenders", "families", "parse", "parse_weights"]
 
 _CLASSICAL: dict[str, type[Contender]] = {
-    kind.family: kind for kind in (Original, Opus, Codec2, Speex, AmrWb, LC3, MP3)
+    kind.family: kind for kind in (Original, Opus, NewOpus, WideOpus, Lace, NoLace, Codec2, Speex, AmrWb, LC3, MP3)
 }
 NEURAL: dict[str, type[Neural]] = {kind.family: kind for kind in (Encodec, Dac, Mimi, Snac)}
 

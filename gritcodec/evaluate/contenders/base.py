@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gritcodec.errors import AudioError
+from gritcodec.errors import AudioError, UsageError
 
 # Every clip of the bench is mono at this rate: the band that PESQ-WB and the shipped model know.
 RATE = 16000
@@ -25,12 +25,12 @@ class Contender(ABC):
     Attributes:
         family: its name: "opus".
         setting: what it is set to, as on the command line: "9"; empty where there is nothing to set.
-        self_aligned: its own decoder removes its delay, so that none is measured.
+        keeps_time: its files are to keep every sample where it was: a lag is a fault, measured but not removed.
     """
 
     family: ClassVar[str]
     rates: ClassVar[tuple[str, ...]] = ("",)
-    self_aligned: ClassVar[bool] = False
+    keeps_time: ClassVar[bool] = False
 
     def __init__(self, setting: str = "") -> None:
         """Refuse a setting that the codec does not have, with UsageError."""
@@ -67,7 +67,7 @@ class Original(Contender):
     """No codec at all: 16-bit samples. What the measures say about it is the most they can say."""
 
     family = "original"
-    self_aligned = True
+    keeps_time = True
 
     def version(self) -> str:
         """Nothing about it changes."""
@@ -110,6 +110,17 @@ def program_version(program: str) -> str:
         return "none"
     facts = Path(path).resolve().stat()
     return f"{program}-{facts.st_size}-{int(facts.st_mtime)}"
+
+
+def number_within(family: str, setting: str, least: float, most: float, unit: str) -> float:
+    """Return a setting as a number; UsageError where it is none, or out of bounds."""
+    try:
+        value = float(setting)
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most:
+        raise UsageError(f"{family}:{setting}: give {least:g} to {most:g} {unit}, as in {family}:{least:g}")
+    return value
 
 
 def read_pcm(path: Path) -> tuple[NDArray[np.int16], int]:

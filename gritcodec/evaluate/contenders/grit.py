@@ -9,24 +9,13 @@ from typing import TYPE_CHECKING
 
 from gritcodec.errors import GritcodecError, UsageError
 from gritcodec.evaluate.contenders.base import Contender
+from gritcodec.units import parse_bitrate
 
 if TYPE_CHECKING:
-    from gritcodec.codec import Codec
+    from gritcodec.codec.codec import Codec
 
 # What decides the sound of a file, beside the weights.
-_SOURCES = (
-    "nn",
-    "quantize",
-    "bitstream",
-    "codec.py",
-    "stream.py",
-    "refine.py",
-    "hearing.py",
-    "playback.py",
-    "transfer.py",
-    "audio.py",
-    "resampling.py",
-)
+_SOURCES = ("nn", "quantize", "bitstream", "codec", "engine", "sound", "model_store.py")
 
 
 class Grit(Contender):
@@ -34,17 +23,16 @@ class Grit(Contender):
 
     family = "gritcodec"
     rates = ("0.5", "1", "1.5", "2", "3", "4", "6", "7")
-    # Files keep the exact number of samples: any delay left would be a fault, and is to be scored as one.
-    self_aligned = True
+    keeps_time = True
 
     def __init__(self, setting: str, model: str, effort: int = 0) -> None:
         """Take a bitrate in kbps, a shipped model's name or a folder, and steps of refinement."""
         super().__init__(setting)
         self.model, self.effort = model, effort
         try:
-            self._kbps = float(setting)
-        except ValueError as error:
-            raise UsageError(f"{model}:{setting}: give a bitrate in kbps") from error
+            self._kbps = parse_bitrate(setting)
+        except UsageError as error:
+            raise UsageError(f"{model}:{setting}: {error}") from error
 
     @property
     def name(self) -> str:
@@ -58,7 +46,7 @@ class Grit(Contender):
 
     def missing(self) -> str | None:
         """Tell what is wrong with the model or the bitrate."""
-        from gritcodec.refine import check_effort
+        from gritcodec.codec.refining import check_effort
 
         try:
             check_effort(self.effort)

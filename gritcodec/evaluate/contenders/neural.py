@@ -26,7 +26,6 @@ class Neural(Contender):
 
     package: ClassVar[str] = "transformers"
     class_name: ClassVar[str]
-    self_aligned = True
 
     def __init__(self, setting: str, weights: Path | None) -> None:
         """Take a bitrate in kbps, and the folder of the weights."""
@@ -54,7 +53,7 @@ class Neural(Contender):
         assert self._weights is not None
         files = sorted(path for path in self._weights.iterdir() if path.is_file())
         facts = [f"{path.name}-{path.stat().st_size}-{int(path.stat().st_mtime)}" for path in files]
-        return " ".join([importlib.metadata.version(self.package), *facts])
+        return " ".join([importlib.metadata.version(self.package), "tail", *facts])
 
     def encode(self, clip: Path, packed: Path) -> None:
         """Run the model's encoder."""
@@ -64,8 +63,9 @@ class Neural(Contender):
         model = self._load()
         native = self.sample_rate(model)
         waveform = torch.from_numpy(resample_pcm(samples, rate, native).astype(np.float32) / 32768)
+        padded = torch.nn.functional.pad(waveform, (0, self.tail(model, len(waveform))))
         with torch.inference_mode():
-            codes = self.codes(model, waveform[None, None])
+            codes = self.codes(model, padded[None, None])
         bits = self.code_bits(model)
         flat = codes.numpy().astype(np.uint32).reshape(-1)
         spread = (flat[:, None] >> np.arange(bits)[None]).astype(np.uint8) & 1
@@ -118,6 +118,10 @@ class Neural(Contender):
     def most_stages(self, model: Any) -> int:
         """Return how many codebooks there are."""
         return int(model.config.num_quantizers)
+
+    def tail(self, model: Any, samples: int) -> int:
+        """Return how much silence a clip of so many samples needs behind it to come back whole."""
+        return 0
 
     def codes(self, model: Any, waveform: Any) -> Any:
         """Encode [1, 1, samples] into int64 [stages, frames]."""
@@ -172,6 +176,11 @@ class Dac(Neural):
     def most_stages(self, model: Any) -> int:
         """Return how many codebooks there are."""
         return int(model.config.n_codebooks)
+
+    def tail(self, model: Any, samples: int) -> int:
+        """Fill the last frame, which DacModel drops where it is not whole, and one more: it comes back shorter."""
+        hop = int(model.config.hop_length)
+        return -samples % hop + hop
 
     def codes(self, model: Any, waveform: Any) -> Any:
         """Encode."""

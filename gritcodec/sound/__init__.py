@@ -1,0 +1,1 @@
+"""Samples: audio files, pipes, other sampling rates, and where nothing is heard."""

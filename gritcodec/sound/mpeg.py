@@ -1,0 +1,250 @@
+"""MPEG frames, found one by one: how many there are, what an Info frame promises, and what is damaged between them.
+
+libmpg123 (in libsndfile) guesses the length of a file without an Info frame from its first frames, which loses a third
+of one of variable bitrate; it leaves the encoder's delay in; and it gives up inside damage. Given a stream of whole
+frames alone, with an Info frame that counts them before, it is exact. Layers I and II have no Info frame.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from gritcodec.sound.pcm import CUT_INSIDE, cut_off
+
+_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+_KBPS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+# By whether it is MPEG 1, and the layer.
+_KBPS = {
+    (True, 1): tuple(range(0, 480, 32)),
+    (True, 2): (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (True, 3): (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (False, 1): (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (False, 2): _KBPS_2,
+    (False, 3): _KBPS_2,
+}
+# Delay of LAME's encoder, and of most that leave no word about it; the decoder has 529 more.
+_USUAL_DELAY = 576
+DECODER_DELAY = 529
+_INFO_BYTES = 200
+_MONO = 3
+# Of a gap in the middle, no more than that is filled with silence.
+_MOST_FRAMES = 10_000
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The header of a frame.
+
+    Attributes:
+        word: its four bytes.
+        layer: 1, 2 or 3.
+        size: bytes of the frame.
+        sample_rate: Hz.
+        samples: in each channel.
+        channels: 1 or 2.
+        side: bytes of the side information, in Layer III.
+    """
+
+    word: int
+    layer: int
+    size: int
+    sample_rate: int
+    samples: int
+    channels: int
+    side: int
+
+    def alike(self, other: Frame) -> bool:
+        """Whether another frame can be of the same stream: version, layer and rate are the same."""
+        return (self.word ^ other.word) & 0xFFFE0C00 == 0
+
+
+def parse_frame(data: bytes, at: int) -> Frame | None:
+    """Return the frame header at a place, or None where there is none."""
+    if at + 4 > len(data) or data[at] != 0xFF or data[at + 1] & 0xE0 != 0xE0:
+        return None
+    word = int.from_bytes(data[at : at + 4], "big")
+    version, layer, kbps_index, rate_index = word >> 19 & 3, 4 - (word >> 17 & 3), word >> 12 & 15, word >> 10 & 3
+    if version == 1 or layer == 4 or kbps_index in (0, 15) or rate_index == 3:
+        return None
+    rate, one = _RATES[version][rate_index], version == 3
+    kbps, padding = _KBPS[one, layer][kbps_index], word >> 9 & 1
+    samples = 384 if layer == 1 else 576 if layer == 3 and not one else 1152
+    # A slot of Layer I has four bytes.
+    size = (12000 * kbps // rate + padding) * 4 if layer == 1 else samples * 125 * kbps // rate + padding
+    mono = word >> 6 & 3 == _MONO
+    side = (17 if mono else 32) if one else (9 if mono else 17)
+    return Frame(word, layer, size, rate, samples, 1 if mono else 2, side)
+
+
+@dataclass
+class Scan:
+    """What is in a stream.
+
+    Attributes:
+        data: an Info frame in Layer III, and all whole frames, silent ones where some are lost: for libmpg123.
+        first: the first frame.
+        frames: how many whole ones there are, the Info frame not counted.
+        promised: how many the Info frame says; None: there is none.
+        gaps: (seconds where it is, seconds lost) of damage in the middle.
+        cut: whether the last frame is not whole.
+        delay: samples at the beginning that were not in the original, the decoder's own not counted.
+        padding: samples at its end that were not; 0 where nobody says.
+    """
+
+    data: bytes
+    first: Frame
+    frames: int
+    promised: int | None
+    gaps: list[tuple[float, float]]
+    cut: bool
+    delay: int
+    padding: int
+
+    @property
+    def samples(self) -> int:
+        """How many samples all frames have together, lost ones too."""
+        return (self.frames + self._lost) * self.first.samples
+
+    @property
+    def _lost(self) -> int:
+        step = self.first.samples / self.first.sample_rate
+        return sum(round(gap / step) for _, gap in self.gaps)
+
+    def longer(self, samples: int) -> bytes:
+        """Return `data` with silence of so many samples behind it."""
+        return self.data + (samples // self.first.samples + 1) * _silent(self.first)
+
+    def damage(self) -> list[str]:
+        """Return a line for everything that is wrong."""
+        rate, size, lost = self.first.sample_rate, self.first.samples, self._lost
+        lines = [
+            f"damaged at {at:.2f} s: about {gap:.2f} s are lost, silence is in their place" for at, gap in self.gaps
+        ]
+        missing = 0 if self.promised is None else self.promised - self.frames - lost
+        # An encoder may count its Info frame, or not.
+        if missing > 1 or (self.cut and missing > 0):
+            have = max((self.frames + lost) * size - self.delay - DECODER_DELAY, 0)
+            lines.append(cut_off(have / rate, ((self.promised or 0) * size - self.delay - self.padding) / rate))
+        elif self.cut:
+            lines.append(CUT_INSIDE)
+        return lines
+
+
+def scan(data: bytes) -> Scan | None:
+    """Find the frames of a whole file; None where it is none that this knows."""
+    at = after_id3(data)
+    start = _next_frame(data, at, None)
+    if start is None:
+        return None
+    first = parse_frame(data, start)
+    assert first is not None
+    at, frames = start, 0
+    pieces: list[bytes] = []
+    gaps: list[tuple[float, float]] = []
+    info, cut = None, False
+    step = first.samples / first.sample_rate
+    while at < len(data):
+        frame = parse_frame(data, at)
+        if frame is None or not frame.alike(first):
+            following = None if _is_tail(data, at) else _next_frame(data, at, first)
+            if following is None:
+                # Padding and tags of other kinds are no damage; a frame that had begun was the last one.
+                break
+            mean = sum(map(len, pieces)) / len(pieces) if pieces else first.size
+            lost = min(max(round((following - at) / mean), 1), _MOST_FRAMES)
+            gaps.append((frames * step, lost * step))
+            pieces += lost * [_silent(first)]
+            at = following
+            continue
+        if at + frame.size > len(data):
+            cut = True
+            break
+        body = data[at : at + frame.size]
+        if frames == 0 and info is None and (found := _info(body, frame)) is not None:
+            info = found
+        else:
+            pieces.append(body)
+            frames += 1
+        at += frame.size
+    if not frames:
+        return None
+    delay, padding = _USUAL_DELAY, 0
+    promised = None
+    if info is not None:
+        promised, delay, padding = info
+    lost = round(sum(lost for _, lost in gaps) / step)
+    is_short = promised is not None and promised > frames + lost + 1
+    head = b""
+    if first.layer == 3:
+        head = _info_frame(first, frames + lost, sum(map(len, pieces)), delay, 0 if is_short else padding)
+    return Scan(b"".join([head, *pieces]), first, frames, promised, gaps, cut, delay, padding)
+
+
+def after_id3(data: bytes) -> int:
+    """Return where what follows one or more ID3v2 tags begins."""
+    at = 0
+    while data[at : at + 3] == b"ID3" and at + 10 <= len(data):
+        size = 0
+        for byte in data[at + 6 : at + 10]:
+            size = size << 7 | byte & 127
+        at += 10 + size + (10 if data[at + 5] & 16 else 0)
+    return at
+
+
+def _next_frame(data: bytes, at: int, like: Frame | None) -> int | None:
+    """Return where the next frame begins that another one follows, or the end."""
+    while (at := data.find(b"\xff", at)) >= 0:
+        frame = parse_frame(data, at)
+        if frame is not None and (like is None or frame.alike(like)):
+            behind = at + frame.size
+            following = parse_frame(data, behind)
+            ends = behind == len(data) or _is_tail(data, behind)
+            if (following is not None and following.alike(frame)) or (ends and like is not None):
+                return at
+        at += 1
+    return None
+
+
+def _is_tail(data: bytes, at: int) -> bool:
+    """Whether tags begin here that stand at the end of a file."""
+    return data[at : at + 3] == b"TAG" or data[at : at + 8] == b"APETAGEX" or data[at : at + 11] == b"LYRICSBEGIN"
+
+
+def _info(body: bytes, frame: Frame) -> tuple[int | None, int, int] | None:
+    """Return frames, delay and padding of an Info frame, as far as it says them; None where it is none."""
+    if frame.layer != 3:
+        return None
+    at = 4 + frame.side + (0 if frame.word >> 16 & 1 else 2)
+    if body[36:40] == b"VBRI":
+        return int.from_bytes(body[50:54], "big") or None, _USUAL_DELAY, 0
+    if body[at : at + 4] not in (b"Xing", b"Info"):
+        return None
+    flags = int.from_bytes(body[at + 4 : at + 8], "big")
+    frames = int.from_bytes(body[at + 8 : at + 12], "big") if flags & 1 else 0
+    lame = at + 8 + 4 * (flags & 1) + 4 * (flags >> 1 & 1) + 100 * (flags >> 2 & 1) + 4 * (flags >> 3 & 1)
+    delays = int.from_bytes(body[lame + 21 : lame + 24], "big")
+    has_delays = len(body) >= lame + 24 and body[lame : lame + 4].strip(b"\0") and delays
+    delay, padding = (delays >> 12, delays & 0xFFF) if has_delays else (_USUAL_DELAY, 0)
+    return frames or None, delay, padding
+
+
+def _info_frame(first: Frame, frames: int, size: int, delay: int, padding: int) -> bytes:
+    for index in range(1, 15):
+        # No CRC, no padding, mode and rate as they are.
+        word = (first.word & 0xFFFF0CFF | 1 << 16 | index << 12) & 0xFFFFFDFF
+        frame = parse_frame(word.to_bytes(4, "big"), 0)
+        if frame is not None and frame.size >= _INFO_BYTES:
+            break
+    assert frame is not None
+    head = word.to_bytes(4, "big") + bytes(frame.side)
+    tag = b"Xing" + struct.pack(">III", 3, frames, size + frame.size)
+    tag += b"LAME3.100" + bytes(12) + (delay << 12 | padding).to_bytes(3, "big")
+    return (head + tag).ljust(frame.size, b"\0")
+
+
+def _silent(first: Frame) -> bytes:
+    word = (first.word | 1 << 16) & 0xFFFFFDFF
+    frame = parse_frame(word.to_bytes(4, "big"), 0)
+    assert frame is not None
+    return word.to_bytes(4, "big") + bytes(frame.size - 4)

@@ -1,0 +1,220 @@
+"""Which reader a file or a pipe gets: our own for samples as they are, then libsndfile, then PyAV."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import struct
+import tempfile
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from gritcodec.errors import AudioError, UsageError
+from gritcodec.sound import endings, ends, ffmpeg, headers, id3, mpeg, ogg, tags, voc
+from gritcodec.sound.chain import ChainReader
+from gritcodec.sound.inputs import Input
+from gritcodec.sound.layouts import Layout
+from gritcodec.sound.libsndfile import Handle, SndReader
+from gritcodec.sound.pcm import CUT_INSIDE, PcmReader, cut_off
+from gritcodec.sound.waveforms import Waveform
+
+AV_HINT = "pip install 'gritcodec[av]' to read m4a, amr, wma, webm, mp4 and others too"
+_HEAD = 1 << 16
+# Samples by which encoder and decoder of Layer II are late; no file says it.
+_MP2_DELAY = 481
+# By how many times what seems to be missing a stream is made longer.
+_MPEG_RESERVE = 4
+# What wav files call Layers I and II, and III.
+_MPEG_IN_WAV = (0x50, 0x55)
+_TAGS = 1 << 20
+
+
+class Sound(Protocol):
+    """What is read block by block; `damage` is whole after the last block, as are tags and chapters of a pipe."""
+
+    sample_rate: int
+    channels: int
+    expected_seconds: float | None
+    damage: list[str]
+
+    @property
+    def tags(self) -> list[tuple[str, str]]:
+        """(name, value) as the file has them."""
+
+    @property
+    def chapters(self) -> list[tuple[float, str]]:
+        """(seconds, name)."""
+
+    def blocks(self) -> Iterator[Waveform]:
+        """Yield float32 [channels, samples]."""
+
+    def close(self) -> None:
+        """Free what is held."""
+
+
+def open_sound(source: Input, track: int | None = None) -> Sound:
+    """Open an input with the first reader that knows it.
+
+    Args:
+        source: at its beginning.
+        track: of a film or the like, from 1; PyAV reads it then.
+
+    Raises:
+        AudioError: nobody does, or there is no sound in it.
+        UsageError: there is no such track.
+    """
+    if not source.peek(1):
+        raise AudioError(f"{source.name} is empty (0 bytes)")
+    if track is not None:
+        if not endings.has_av():
+            raise UsageError("--track needs PyAV: pip install 'gritcodec[av]'")
+        return _through_av(source, track)
+    layout = headers.parse(source)
+    if layout is not None and layout.kind is not None:
+        return PcmReader(source, layout)
+    try:
+        return _through_libsndfile(source, layout)
+    except AudioError as error:
+        if not endings.has_av():
+            ending = source.name[source.name.rfind(".") :].lower()
+            hint = AV_HINT if ending in endings.WITH_AV or not source.path else ""
+            raise AudioError("; ".join(filter(None, [str(error), hint]))) from error
+        try:
+            return _through_av(source, None)
+        except AudioError as other:
+            if _is_known_to_av(other):
+                raise other from error
+            raise error from None
+
+
+def _is_known_to_av(error: AudioError) -> bool:
+    """Whether FFmpeg knew the format, so that its word is the better one."""
+    return "Invalid data found" not in str(error)
+
+
+def _through_libsndfile(source: Input, layout: Layout | None) -> Sound:
+    stream = source.rewound()
+    head = stream.read(_HEAD)
+    stream.seek(0)
+    if head[:4] == b"OggS":
+        links, skipped = ogg.links(stream)
+        if not links:
+            raise AudioError(f"cannot read {source.name} as audio: this Ogg file holds no Vorbis, Opus, FLAC or Speex")
+        return ChainReader(source.name, links, skipped, source.close)
+    ending = source.name[source.name.rfind(".") :].lower()
+    if head[: len(voc.MAGIC)] == voc.MAGIC and (blocks := voc.read(source.name, stream)) is not None:
+        return voc.VocReader(stream, blocks, source.close)
+    if head[mpeg.after_id3(head) :][:4] != b"fLaC" and _may_be_mpeg(head, ending):
+        data = stream.read()
+        stream.seek(0)
+        if (found := mpeg.scan(data)) is not None:
+            reader = _mpeg(source, found)
+            reader.tags, reader.chapters = id3.read(data)
+            return reader
+    if layout is not None:
+        return _other_wav(source, stream, layout)
+    is_cut = ending == ".gsm" and ends.is_cut(stream, source.name)
+    whole = stream.seek(0, os.SEEK_END) // ends.GSM_BYTES * ends.GSM_SAMPLES if is_cut else None
+    stream.seek(0)
+    comments = tags.flac_comments(stream.read(_TAGS))
+    quiet, is_gsm = _may_be_mpeg(head, ending), ending == ".gsm"
+    handle = Handle(source.name, source.path, None if source.path else stream, quiet, is_gsm)
+    if handle.file.format == "FLAC":
+        reader = SndReader(handle, source.close)
+        reader.tags, reader.chapters = tags.chapters(comments or reader.tags)
+        return reader
+    # libsndfile decodes what there is of a last frame of GSM, and whatever comes of it.
+    reader = SndReader(handle, source.close, [CUT_INSIDE] if is_cut else None, whole)
+    if (missing := _sphere_missing(head, handle)) is not None:
+        reader.damage.append(missing)
+    return reader
+
+
+def _through_av(source: Input, track: int | None) -> Sound:
+    stream = source.rewound()
+    if ends.lacks_index(stream):
+        raise AudioError(
+            f"cannot read {source.name} as audio: what says where its sound lies (moov, which most recorders write at "
+            "its end) is missing, as where a recording was cut off"
+        )
+    is_cut, lost = ends.is_cut(stream, source.name), ends.damaged_bytes(stream)
+    stream.seek(0)
+    reader = ffmpeg.AvReader(source.name, source.path or stream, source.close, track, is_cut)
+    if lost:
+        reader.damage.append(f"{lost:,} bytes of it are damaged: what they held is missing")
+    return reader
+
+
+def _may_be_mpeg(head: bytes, ending: str) -> bool:
+    at = mpeg.after_id3(head)
+    return head[:3] == b"ID3" or mpeg.parse_frame(head, at) is not None or ending in (".mp3", ".mpga")
+
+
+def _mpeg(source: Input, found: mpeg.Scan) -> SndReader:
+    """Return what reads whole frames of MPEG audio."""
+    handle = _frames_handle(source, found.data)
+    if found.first.layer == 3:
+        return SndReader(handle, source.close, damage=found.damage())
+    if (missing := found.samples - (handle.frames or 0)) > 0:
+        # Its length is guessed from the first frames: behind the last one silence is put, and left out again.
+        handle.close()
+        handle = _frames_handle(source, found.longer(_MPEG_RESERVE * missing))
+    late = _MP2_DELAY if found.first.layer == 2 else 0
+    return SndReader(handle, source.close, found.damage(), found.samples, late)
+
+
+def _frames_handle(source: Input, data: bytes) -> Handle:
+    return Handle(source.name, None, io.BytesIO(data), quiet=True)
+
+
+def _other_wav(source: Input, stream: Any, layout: Layout) -> Sound:
+    """Return what reads another coding than samples as they are, out of a wav file."""
+    start = 0 if layout.size_field is None else layout.size_field[0] + struct.calcsize(layout.size_field[2])
+    there = stream.seek(0, os.SEEK_END) - start
+    stream.seek(start)
+    if layout.coding in _MPEG_IN_WAV and (found := mpeg.scan(stream.read(layout.size))) is not None:
+        frames = _mpeg(source, found)
+        if layout.size is not None and 0 < there < layout.size:
+            # FFmpeg's header has no bytes a second of MP3.
+            late, rate = found.delay + mpeg.DECODER_DELAY, found.first.sample_rate
+            promised = (found.samples * layout.size / there - late) / rate
+            frames.damage = [line for line in frames.damage if line != CUT_INSIDE]
+            frames.damage.append(cut_off((found.samples - late) / rate, promised))
+        frames.tags, frames.chapters = layout.tags, _chapters(layout)
+        return frames
+    stream.seek(0)
+    path, given = source.path, stream
+    damage: list[str] = []
+    if layout.size is None and layout.size_field is not None:
+        # libsndfile is told the size that the writer could not go back to tell.
+        place, _, kind = layout.size_field
+        path, given = None, tempfile.TemporaryFile()  # noqa: SIM115 - closed with the reader
+        shutil.copyfileobj(stream, given)
+        given.seek(place)
+        given.write(struct.pack(kind, there))
+    elif layout.size is not None and there < layout.size and layout.byte_rate:
+        damage.append(cut_off(there / layout.byte_rate, layout.size / layout.byte_rate))
+    # The last block of ADPCM is filled up; `fact` tells how much of it is sound.
+    most = layout.frames if layout.frames and not damage and layout.size is not None else None
+    reader = SndReader(Handle(source.name, path, None if path else given), source.close, damage or None, most)
+    reader.tags = layout.tags or reader.tags
+    reader.chapters = _chapters(layout)
+    return reader
+
+
+def _chapters(layout: Layout) -> list[tuple[float, str]]:
+    return [(sample / layout.sample_rate, name) for sample, name in layout.marks]
+
+
+def _sphere_missing(head: bytes, handle: Handle) -> str | None:
+    """Say what a NIST file promised more than it has."""
+    words = head[:1024].split()
+    if head[:7] != b"NIST_1A" or b"sample_count" not in words or handle.frames is None:
+        return None
+    try:
+        promised = int(words[words.index(b"sample_count") + 2])
+    except (IndexError, ValueError):
+        return None
+    rate = handle.sample_rate
+    return cut_off(handle.frames / rate, promised / rate) if promised > handle.frames else None
