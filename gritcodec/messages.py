@@ -14,7 +14,7 @@ DAMAGED = 3
 EXIT_CODES = (
     "Exit codes: 0 done; 1 bad input (damaged beyond use, another model, no space ...); 2 bad use; "
     "3 done, but the input is damaged: what could be saved is written, stderr says what is lost; "
-    "130 interrupted; 141 the reader of a pipe has left."
+    "130 interrupted; 141 the reader of a pipe has left; 143 terminated."
 )
 
 _quiet = False
@@ -46,6 +46,11 @@ def progress(text: str) -> None:
     """Print a line on stderr about work that goes on, unless everything is to be quiet."""
     if not _quiet:
         print(text, file=sys.stderr, flush=True)
+
+
+def counted(count: int, noun: str) -> str:
+    """Return how many there are of something: 1 file, 2 files."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def visible(text: str) -> str:

@@ -75,6 +75,15 @@ def test_default_names_never_overwrite(command, clip, tmp_path):
     assert names(tmp_path) == ["clip.grit", "clip.wav"]
 
 
+def test_the_wrong_verb_is_told_the_right_one(command, clip, tmp_path):
+    packed = tmp_path / "clip.grit"
+    assert command("compress", clip, packed)[0] == 0
+    for target in ((), (tmp_path / "other.grit",), (tmp_path / "other.oga",)):
+        assert_error(command("compress", packed, *target), 1, "compressed already", "decompress")
+    assert_error(command("decompress", clip), 1, "clip.wav is no .grit file", "compress")
+    assert names(tmp_path) == ["clip.grit", "clip.wav"]
+
+
 def test_info(command, clip, tmp_path, tiny_model):
     command("compress", clip, "-b", "2")
     packed = tmp_path / "clip.grit"

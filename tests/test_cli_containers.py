@@ -50,6 +50,10 @@ def test_remux(command, clip, tmp_path):
     assert (tmp_path / "e.bin").read_bytes() == (tmp_path / "b.oga").read_bytes()
     facts = json.loads(command("info", "--json", tmp_path / "b.mka")[1])
     assert facts["samples"] == 50_000 and not facts["damage"]
+    # As remux says it: of the file as it is, container included.
+    assert facts["bytes"] == (tmp_path / "b.mka").stat().st_size
+    assert facts["kbps"] == pytest.approx(8 * facts["bytes"] / facts["seconds"] / 1000, abs=0.001)
+    assert facts["payload_bytes"] + facts["overhead_bytes"] == facts["bytes"]
 
 
 def test_what_cannot_be_is_said(command, clip, tmp_path):

@@ -123,10 +123,15 @@ def test_info_of_several_files(command, here):
     facts = json.loads(command("info", "out", "--json")[1])
     assert [each["file"] for each in facts] == ["out/deep/part-1.grit", "out/part-2.grit", "out/part-10.grit"]
     assert isinstance(json.loads(command("info", "out/part-2.grit", "--json")[1]), dict)
+    assert command("info", "out/deep")[1].splitlines()[-1].startswith("1 file ")
+    assert "one.grit: 1 file, " in command("join", "out/deep", "one.grit")[1]
     whole = (here / "out" / "part-2.grit").read_bytes()
     (here / "out" / "part-2.grit").write_bytes(whole[:-1])
     code, out, err = command("info", "out")
     assert code == 3 and "gritcodec: out/part-2.grit: " in err and "1 damaged" in out.splitlines()[-1]
+    for row in out.splitlines()[1:-1]:
+        seconds, size, kbps = (float(figure.replace(",", "")) for figure in row.split()[1:4])
+        assert kbps == pytest.approx(8 * size / seconds / 1000, abs=0.01)
 
 
 def test_values_of_info_stand_below_each_other(command, here):

@@ -3,10 +3,12 @@
 import io
 import random
 import re
+import signal
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import demo_views
@@ -48,6 +50,21 @@ def test_a_taken_port_is_one_line(capsys):
     assert cli.main(["demo", "--port", port]) == 2
     listener.close()
     assert capsys.readouterr().err.startswith(f"gritcodec: error: cannot listen on 127.0.0.1, port {port}")
+
+
+def test_ctrl_c_twice_is_ctrl_c(tiny_model):
+    """The second one, of somebody who has no patience, was answered with forty lines."""
+    command = [sys.executable, "-m", "gritcodec", "demo", "--port", "0", "--no-open", "--model", tiny_model]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as page:
+        assert page.stdout is not None and page.stderr is not None
+        address = re.search(r"http\S+", page.stdout.readline())
+        assert address is not None
+        with urllib.request.urlopen(address[0]) as answer:
+            assert answer.status == 200
+        for _ in range(2):
+            page.send_signal(signal.SIGINT)
+            time.sleep(0.02)
+        assert page.wait(30) == 130 and page.stderr.read() == "gritcodec: interrupted\n"
 
 
 @pytest.mark.parametrize("clip", CLIPS)

@@ -11,6 +11,8 @@ from unittest import SkipTest
 
 import pytest
 
+from gritcodec import messages
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Pages whose programs are run elsewhere, or have none: JavaScript, tables that a program writes.
@@ -119,6 +121,14 @@ def test_the_figures_of_readme_are_those_of_the_run_that_it_links():
     for _, kbps, *values in said:
         wanted = {"kbps": kbps, **dict(zip(head[2:], values, strict=True))}
         assert any(wanted.items() <= codec.items() for codec in measured.values()), wanted
+
+
+def test_the_help_has_the_exit_codes_of_the_page():
+    text = (
+        (ROOT / "docs" / "command.md").read_text(encoding="utf-8").partition("## Exit codes\n")[2].partition("\n## ")[0]
+    )
+    codes = [code for cells in rows(text)[2:] for code in cells[0].split(", ")]
+    assert len(codes) > 5 and re.findall(r"\b\d+(?= )", messages.EXIT_CODES) == codes
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,21 @@ def test_every_method_goes_through_its_levels(tmp_path):
         assert result["log_mel"] > 0 and result["si_sdr"] < 20, result
 
 
+def test_the_pages_count_the_methods_that_are_in_the_tables():
+    """GRIT-VQ's own variants, and what is left of it without radius and transform, are no others."""
+    tables = (ROOT / "docs" / "vq-comparison-tables.md").read_text(encoding="utf-8")
+    named = set()
+    for block in tables.split("\n\n"):
+        if block.startswith("| quantizer |"):
+            named |= {row.split(" | ")[0].removeprefix("| ") for row in block.splitlines()[2:]}
+    own = ("GRIT-VQ", "STE, same draw", "no quantization")
+    others = {name.removesuffix(", dead codes replaced") for name in named if not name.startswith(own)}
+    for page in ("README.md", "docs/quantizers.md", "CHANGELOG.md"):
+        text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+        assert f"{len(others)} other" in text, page
+    assert f"[{len(others) + 1} quantizers compared]" in (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+
+
 def test_report_keeps_the_prose_and_replaces_the_tables(tmp_path):
     code = f"import sys; sys.path.insert(0, {str(RECIPE)!r}); import report, json; from pathlib import Path\n"
     code += "runs, trials = json.loads(sys.stdin.read())\n"

@@ -185,6 +185,15 @@ def test_a_slip_in_a_name_leaves_no_folder(tmp_path, setup, name):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_package_that_is_missing_leaves_no_folder(tmp_path, corpus, setup, monkeypatch):
+    """The folder was begun for Parquet, and then refused to have npz, which the help offers in its place."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UsageError, match="parquet needs pyarrow"):
+        tokenize([str(corpus)], tmp_path / "out", setup)
+    assert not (tmp_path / "out").exists()
+    assert tokenize([str(corpus)], tmp_path / "out", setup, "npz").items == len(token_corpora.LENGTHS)
+
+
 def test_bad_files_are_listed_with_a_reason_and_stop_nothing(tmp_path, corpus, setup, tiny_model):
     (corpus / "bad.wav").write_bytes(b"this is no sound")
     (corpus / "empty.flac").write_bytes(b"")

@@ -162,7 +162,7 @@ def _print_summary(results: Sequence[Done], there: Sequence[Done], took: float) 
         rows.append([str(done.job.source), seconds, size, rate, done.status])
     counts = Counter(done.status for done in (*there, *results))
     states = ", ".join(f"{count:,} {status}" for status, count in counts.items())
-    total = f"{counts.total():,} file{'' if counts.total() == 1 else 's'} in {took:.1f} s"
+    total = f"{messages.counted(counts.total(), 'file')} in {took:.1f} s"
     if not results:
         print(f"{total}: {states} (what they become is there already; --force makes it again)", file=sys.stderr)
         return

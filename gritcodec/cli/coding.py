@@ -43,7 +43,7 @@ from gritcodec.cli.options import (
     say,
     warn_all,
 )
-from gritcodec.errors import UsageError
+from gritcodec.errors import AudioError, FormatError, UsageError
 from gritcodec.messages import DAMAGED
 
 COMPRESS_HELP = help_end(
@@ -124,6 +124,8 @@ def compress(
         packet,
     )
     task = verbs.Compress(model, settings)
+    if not many and settings.raw is None and sources[0].is_file() and naming.is_grit(sources[0]):
+        raise AudioError(f"{sources[0]} is compressed already: decompress makes sound of it, truncate a smaller file")
     if many:
         plan = naming.plan(sources, target, names, CONTAINER_ENDINGS[kind], keep_ending)
         _compress_many(task, plan, naming.passed_over(sources, names.inputs), jobs)
@@ -200,6 +202,8 @@ def decompress(
         plan = naming.plan(sources, target, kind, kind.ending, keep_ending)
         raise typer.Exit(batch.run(plan, task, jobs, force))
     source = sources[0]
+    if target is None and source.suffix == kind.ending and source.is_file() and not naming.is_grit(source):
+        raise FormatError(f"{source} is no .grit file: compress makes one of sound")
     target = _output(source, target, kind.ending, keep_ending, force)
     with console.progress("decompressing") as progress, messages.about(source, target):
         outcome = task.one(source, target, progress)

@@ -179,7 +179,7 @@ def join(
         check_paths(source, target, None, force)
     made = edits.join(sources, target, force)
     length = console.describe_length(made.header)
-    say(target, f"{len(sources):,} files", console.describe_size(made.header, made.size), length)
+    say(target, messages.counted(len(sources), "file"), console.describe_size(made.header, made.size), length)
 
 
 def info(

@@ -10,7 +10,7 @@ from gritcodec.bitstream import Chunk, Contents, Damage, Header, Pause
 from gritcodec.bitstream.items import MARK, SPLICE, read_mark
 from gritcodec.cli import console
 from gritcodec.errors import FormatError
-from gritcodec.messages import visible
+from gritcodec.messages import counted, visible
 
 # The least width of a fact's name.
 _LABEL = 30
@@ -42,7 +42,8 @@ def facts_of(data: bytes, name: str, size: int, strict: bool) -> dict[str, Any]:
     models = {model_store.fingerprint(model_store.resolve(known)): known for known in model_store.available()}
     about = {"file": name, "bytes": size}
     if len(files) == 1:
-        return {**about, **_facts(files[0], models), "chained_files": 1, "damage": damage}
+        # Costs are of the whole file, container and damaged bytes included: what "bytes" says.
+        return {**about, **_facts(files[0], models, size), "chained_files": 1, "damage": damage}
     seconds = [each.header.seconds for each in files]
     total = None if None in seconds else round(sum(filter(None, seconds)), 6)
     return {
@@ -51,7 +52,11 @@ def facts_of(data: bytes, name: str, size: int, strict: bool) -> dict[str, Any]:
         "kbps": round(8 * size / total / 1000, 3) if total else None,
         "chained_files": len(files),
         "chain": [
-            {"bytes": _size(each), **_facts(each, models), "damage": damage_lines([(each.header, each.damage)])}
+            {
+                "bytes": _size(each),
+                **_facts(each, models, _size(each)),
+                "damage": damage_lines([(each.header, each.damage)]),
+            }
             for each in files
         ],
         "damage": damage,
@@ -88,7 +93,7 @@ def rows_of(found: Sequence[dict[str, Any]]) -> Iterator[str]:
     kbps = _figure(8 * size_all / seconds_all / 1000 if seconds_all else None, 2)
     states = Counter(row[-1] for row in rows[1:])
     told = ", ".join(f"{count:,} {state}" for state, count in states.items())
-    rows.append([f"{len(found):,} files", f"{seconds_all:,.1f}", f"{size_all:,}", kbps, "", "", "", told])
+    rows.append([counted(len(found), "file"), f"{seconds_all:,.1f}", f"{size_all:,}", kbps, "", "", "", told])
     return console.table(rows)
 
 
@@ -96,8 +101,8 @@ def _figure(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:,.{digits}f}"
 
 
-def _facts(contents: Contents, models: dict[bytes, str]) -> dict[str, Any]:
-    """Return what there is to say about one file, with the names of models by their fingerprints."""
+def _facts(contents: Contents, models: dict[bytes, str], size: int) -> dict[str, Any]:
+    """Return what there is to say about one file of so many bytes, with the names of models by their fingerprints."""
     header = contents.header
     return {
         "format_version": bitstream.VERSION,
@@ -108,7 +113,7 @@ def _facts(contents: Contents, models: dict[bytes, str]) -> dict[str, Any]:
         "channels": header.channels,
         "samples": header.num_samples,
         "seconds": None if header.seconds is None else round(header.seconds, 6),
-        **_costs(contents, _size(contents)),
+        **_costs(contents, size),
         **_extras(contents),
         "tags": _tags(header),
     }

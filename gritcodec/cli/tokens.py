@@ -132,4 +132,4 @@ def detokenize(
             seconds += done.seconds
             progress(seconds, None, 0)
     left = f", {skipped:,} were there already" if skipped else ""
-    say(Path(out), f"{written:,} files{left}", console.describe_seconds(seconds))
+    say(Path(out), f"{messages.counted(written, 'file')}{left}", console.describe_seconds(seconds))

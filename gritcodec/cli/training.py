@@ -20,7 +20,7 @@ TRAIN_HELP = help_end(
 EXPORT_HELP = help_end(
     "export runs/speech-16k",
     "export runs/speech-16k models/mine",
-    codes="Exit codes: 0 done; 1 no space; 2 bad use, such as a run without codes; 130 interrupted.",
+    codes="Exit codes: 0 done; 1 no space; 2 bad use, such as a run without weights; 130 interrupted.",
 )
 
 

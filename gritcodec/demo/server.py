@@ -6,6 +6,7 @@ import socket
 import sys
 import webbrowser
 from collections.abc import Awaitable, Callable
+from types import FrameType
 from typing import Any
 
 from gritcodec import messages
@@ -82,7 +83,13 @@ def run(model: str, host: str, port: int, show: bool | None, limits: Limits) -> 
         os.environ["HF_HUB_OFFLINE"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
         import uvicorn
 
-        server = uvicorn.Server(
+        class Server(uvicorn.Server):
+            def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+                # Asked a second time it would leave in the middle, with tracebacks; it ends within two seconds anyway.
+                if not self.should_exit:
+                    super().handle_exit(sig, frame)
+
+        server = Server(
             uvicorn.Config(
                 application(model, host, workspace, limits), log_level="warning", timeout_graceful_shutdown=2
             )

@@ -14,6 +14,7 @@ from gritcodec.evaluate.contenders.base import Contender
 from gritcodec.evaluate.measures import MEASURES, Measure
 from gritcodec.evaluate.results import ClipFacts, Entry, Results, Sound
 from gritcodec.evaluate.sets import CLEAN, Clip, Source
+from gritcodec.messages import counted
 
 # Clean clips that the page lets one hear, beside one of every other condition.
 _HEARD = 4
@@ -138,7 +139,7 @@ def evaluate(plan: Plan, tell: Callable[[str], None]) -> Results:
         for contender, entry in entries
         for clip in clips
     ]
-    tell(f"{len(clips)} clips x {len(entries)} codecs, {plan.jobs} at a time")
+    tell(f"{counted(len(clips), 'clip')} x {counted(len(entries), 'codec')}, {plan.jobs} at a time")
     scores = bench.run(tasks, plan.jobs, tell)
     facts = [ClipFacts(clip.name, clip.condition, clip.language, clip.seconds, clip.level_db) for clip in clips]
     versions = {measure.name: measure.version() for measure in takers}

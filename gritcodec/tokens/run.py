@@ -52,8 +52,8 @@ def tokenize(
         told: called with the record of each shard as it is done.
 
     Raises:
-        UsageError: no such source, model, bitrate or layout; `out` holds something else, or codes of another model, or
-            another run is at work there.
+        UsageError: no such source, model, bitrate or layout, or the layout's package is not installed; `out` holds
+            something else, or codes of another model, or another run is at work there.
         OutputError: a shard cannot be written.
     """
     setup, folder = setup or Setup(), Folder(out)
@@ -63,6 +63,7 @@ def tokenize(
     began = time.perf_counter()
     coder = Coder(setup)
     names = layouts.layout(layout).names
+    layouts.require(layout)
     if ray is not None:
         from gritcodec.tokens import cluster
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gritcodec.files import atomic_output, system_errors, write_bytes
+from gritcodec.messages import counted
 from gritcodec.tokens.plan import Folder
 
 _PERCENTILES = (0, 10, 50, 90, 100)
@@ -79,7 +80,8 @@ class Summary:
     def lines(self) -> Iterator[str]:
         """Yield it for people."""
         yield (
-            f"{self.items:,} pieces, {self.hours:.2f} hours in {self.shards:,} shards; this run: {self.run_items:,}, "
+            f"{counted(self.items, 'piece')}, {self.hours:.2f} hours in {counted(self.shards, 'shard')}; "
+            f"this run: {self.run_items:,}, "
             f"{self.run_hours:.2f} hours in {self.run_seconds:.1f} s ({self.hours_per_hour:.0f} hours an hour)"
         )
         if self.items:

@@ -13,6 +13,7 @@ from typing import Any
 
 from gritcodec.errors import UsageError
 from gritcodec.files import PathLike, require_file
+from gritcodec.messages import needing
 from gritcodec.tokens.layouts.rows import About, Row
 
 LAYOUTS = ("parquet", "webdataset", "lhotse", "npz")
@@ -27,6 +28,17 @@ def layout(name: str) -> Any:
     if name not in LAYOUTS:
         raise UsageError(f"no format '{name}'; there are {', '.join(LAYOUTS)}")
     return import_module(f"gritcodec.tokens.layouts.{name}")
+
+
+def require(name: str) -> None:
+    """Look for the package that a layout's shards are written with, before a folder is begun for it.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    if name == "parquet":
+        with needing("tokens", "the format parquet"):
+            import_module("pyarrow")
 
 
 def is_shard(path: Path) -> bool:
