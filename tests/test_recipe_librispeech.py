@@ -227,13 +227,13 @@ def test_music_keeps_channels_levels_and_ends(tmp_path):
 
 
 SMALL_PARTS = f"""
-import sys, time
+import os, sys, time
 sys.path.insert(0, {str(RECIPE)!r})
 import parts, prepare
 parts.PART_FILES = 4
 process = parts.process
 def slow(*arguments):
-    time.sleep(0.1)
+    time.sleep(float(os.environ.get("SLOW", 0)))
     return process(*arguments)
 parts.process = slow
 sys.exit(prepare.main())
@@ -246,7 +246,8 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     whole, out = tmp_path / "whole", tmp_path / "out"
     assert prepare(tmp_path, whole, script=SMALL_PARTS).returncode == 0
     command = [sys.executable, "-c", SMALL_PARTS, "--root", str(tmp_path), "--out", str(out), "--jobs", "2"]
-    running = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    # So slow that a busy machine stops it in the middle too.
+    running = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "SLOW": "0.5"})
     deadline = time.monotonic() + 60
     while not list(out.glob("parts/*.jsonl")) and time.monotonic() < deadline:
         time.sleep(0.02)
