@@ -1,4 +1,5 @@
-"""The JavaScript package in headless Chromium, one thread: python benchmarks/web.py [--seconds 60] [--memory MINUTES]
+"""The JavaScript package in headless Chromium, one thread: python benchmarks/web.py [--model speech-16k]
+[--seconds 60] [--memory MINUTES]
 
 Prints how fast it decodes and encodes, how soon sound comes, what a browser loads, and how far files and samples are
 from this package's. With --memory only what memory the page takes to play a file of so many minutes, and to save it as
@@ -103,12 +104,12 @@ def speech(seconds: float) -> np.ndarray[Any, Any]:
 
 
 @contextmanager
-def visited() -> Iterator[tuple[Any, list[str], str]]:
+def visited(model: str) -> Iterator[tuple[Any, list[str], str]]:
     """Yield the page in a browser, the names of its files, and its address, once it works offline."""
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        names = [str(path.relative_to(folder)) for path in write(folder)]
+        names = [str(path.relative_to(folder)) for path in write(folder, model)]
         handler = functools.partial(_Handler, directory=folder)
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -125,9 +126,9 @@ def visited() -> Iterator[tuple[Any, list[str], str]]:
         server.shutdown()
 
 
-def long_file(minutes: float) -> bytes:
+def long_file(minutes: float, model: str) -> bytes:
     """Return the clip's whole packets again and again: a valid file of so many minutes at 3 kbps."""
-    codec = gritcodec.load("speech-16k")
+    codec = gritcodec.load(model)
     made = bitstream.read_contents(codec.compress(speech(7.1), 16_000, bitrate=3))
     packets = [part for part in made.parts if part.frames == made.header.packet_frames]
     count = round(minutes * 60 * made.header.frame_rate / 100 / packets[0].frames)
@@ -159,10 +160,10 @@ def memory() -> dict[str, float]:
     return found
 
 
-def weigh(minutes: float) -> None:
+def weigh(minutes: float, model: str) -> None:
     """Print the most memory that the page takes while it decodes a long file, and when all of it is there."""
-    data = long_file(minutes)
-    with visited() as (page, _, _):
+    data = long_file(minutes, model)
+    with visited(model) as (page, _, _):
         print(f"{minutes:g} minutes, {len(data):,} bytes; MB\n\n| | page | whole browser |\n| --- | --- | --- |")
 
         def row(what: str, found: dict[str, float]) -> None:
@@ -188,15 +189,15 @@ def weigh(minutes: float) -> None:
         row(f"saved as WAV, {size:,} bytes", memory())
 
 
-def measure(seconds: float, times: int) -> None:
+def measure(seconds: float, times: int, model: str) -> None:
     """Print a table."""
-    codec = gritcodec.load("speech-16k")
+    codec = gritcodec.load(model)
     sound = speech(seconds)
     files = [codec.compress(sound, 16_000, bitrate=kbps) for kbps in KBPS]
     encoder = codec.stream_encoder(16_000, bitrate=3, packet_frames=1, chain=True)
     live = b"".join(encoder.push(sound) + encoder.flush())
     text = [base64.b64encode(data).decode() for data in [*files, live]]
-    with visited() as (page, names, root):
+    with visited(model) as (page, names, root):
         loaded = _Handler.sent
         weights = {
             kind: next(name for name in names if name.startswith(f"weights/{kind}")) for kind in ("player", "encoder")
@@ -225,8 +226,9 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--memory", type=float, metavar="MINUTES")
+    parser.add_argument("--model", default="speech-16k", help="name of a shipped model, or a folder")
     arguments = parser.parse_args()
     if arguments.memory:
-        weigh(arguments.memory)
+        weigh(arguments.memory, arguments.model)
     else:
-        measure(arguments.seconds, arguments.times)
+        measure(arguments.seconds, arguments.times, arguments.model)

@@ -85,7 +85,7 @@ class Network:
         return self._see(name, x)
 
     def latents(self, codes):
-        """Codes [stages, F], -1 where a frame has no such stage, to latents [F, 64]."""
+        """Codes [stages, F], -1 where a frame has no such stage, to latents [F, dim]."""
         z = np.zeros((codes.shape[1], self.books.shape[2]), np.float32)
         for book, row in zip(self.books, codes, strict=False):
             z += np.where(row[:, None] < 0, np.float32(0), book[row])
@@ -132,13 +132,18 @@ class Network:
         return np.concatenate(output)
 
     def encode(self, waveform):
-        """Samples [320 F] to latents [F, 64], in the units of the codebooks."""
+        """Samples [320 F] to latents [F, dim], in the units of the codebooks."""
         padded = np.concatenate([np.zeros(WINDOW - STEP, np.float32), waveform])
         frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::STEP] * HANN
         spectrum = np.fft.rfft(frames).astype(np.complex64)
         power = spectrum.real**2 + spectrum.imag**2
         spectrum = spectrum * (power + np.float32(1e-8)) ** np.float32(-0.35)
-        features = self._see("features", np.stack([spectrum.real, spectrum.imag], -1).reshape(len(frames), -1))
+        features = np.stack([spectrum.real, spectrum.imag], -1).reshape(len(frames), -1)
+        if self.weights["encoder.embed.weight"].shape[1] == 3 * BINS:
+            # `log_magnitudes`, which the page has nothing of as long as the shipped network has none.
+            levels = np.float32(0.5) + np.float32(0.09) * np.log(power + np.float32(1e-8))
+            features = np.concatenate([features, levels], 1)
+        self._see("features", features)
         x = self.level("encoder.fine", self.linear("encoder.embed", features))
         x = self.linear("encoder.down.linear", x.reshape(len(x) // STEPS, -1), "encoder.down")
         x = self.norm("encoder.norm", self.level("encoder.coarse", x))
@@ -146,7 +151,7 @@ class Network:
         return self._see("latent", (x - self.weights["quantizer.offset"]) / self.weights["quantizer.spread"])
 
     def search(self, latents):
-        """Latents [F, 64] to the nearest code of each stage in turn, [stages, F]."""
+        """Latents [F, dim] to the nearest code of each stage in turn, [stages, F]."""
         left, codes = latents.copy(), []
         for book in self.books:
             # |r - c|^2 without |r|^2, which is the same for all codes.

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gritcodec import model_store
 from gritcodec.errors import ModelError
 from gritcodec.model_store import Model
 
+if TYPE_CHECKING:
+    from gritcodec.nn.config import NetworkConfig
+
 # What a browser needs to play, and what besides to code.
 PLAYER = ("decoder.", "contexts.", "quantizer.base", "quantizer.stage_scale")
 ENCODER = ("encoder.", "quantizer.offset", "quantizer.spread", "quantizer.usage")
+# Of a block's convolution, which the kernel of web/ has unrolled.
+_TAPS = 7
+# Both transforms are matrices there, of as many numbers as the window's square; codes are numbers of 16 bits.
+_LONGEST_WINDOW, _MOST_CODES = 4096, 65536
 
 
 def about(model: Model) -> dict[str, Any]:
@@ -22,11 +29,8 @@ def about(model: Model) -> dict[str, Any]:
     """
     config = model.config
     quantizer = config.quantizer
-    if config.head != "istft" or config.log_magnitudes or config.kernel != 7:
-        raise ModelError(f"the network of {model.name} is none that runs in a browser")
-    widths = (config.encoder_fine, config.encoder_coarse, config.decoder_coarse, config.decoder_fine, quantizer.dim)
-    if any(width % 8 for width in widths) or quantizer.codebook_size % 8:
-        raise ModelError(f"{model.name} does not run in a browser: its channels must be multiples of 8")
+    if why := _why_not(config):
+        raise ModelError(f"{model.name} does not run in a browser: {why}")
     weight = quantizer.rate_weight
     return {
         "name": model.name,
@@ -43,9 +47,23 @@ def about(model: Model) -> dict[str, Any]:
         "encoderCoarse": [config.encoder_coarse, config.encoder_coarse_blocks],
         "encoderFine": [config.encoder_fine, config.encoder_fine_blocks],
         "expansion": config.expansion,
+        "logMagnitudes": config.log_magnitudes,
         "beam": quantizer.beam,
         "rateWeight": list(weight) if isinstance(weight, (list, tuple)) else [weight] * quantizer.stages,
     }
+
+
+def _why_not(config: NetworkConfig) -> str | None:
+    """Return what the web package lacks for a network, or None."""
+    if config.head != "istft":
+        return f"the head of its decoder is '{config.head}', and only 'istft' does"
+    if config.kernel != _TAPS:
+        return f"its kernel is {config.kernel}, and only {_TAPS} does"
+    if config.window > _LONGEST_WINDOW:
+        return f"its window is {config.window}, and {_LONGEST_WINDOW} is the longest that does"
+    if config.quantizer.codebook_size > _MOST_CODES:
+        return f"its codebook_size is {config.quantizer.codebook_size}, and {_MOST_CODES} is the largest that does"
+    return None
 
 
 def files(model: Model) -> dict[str, bytes]:

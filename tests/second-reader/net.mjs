@@ -8,7 +8,7 @@ import fs from 'node:fs'
 import { pathToFileURL } from 'node:url'
 
 export const HOP = 320, STEP = 80, WINDOW = 320, DELAY = WINDOW - STEP
-const STEPS = HOP / STEP, BINS = WINDOW / 2 + 1, TAPS = 7, SIZE = 1024, DIM = 64
+const STEPS = HOP / STEP, BINS = WINDOW / 2 + 1, TAPS = 7
 
 // ---------------------------------------------------------------- weights
 function half(u) { // bits of a float16 to a number
@@ -113,20 +113,20 @@ export class Network {
 
   // ---------------------------------------------------------------- codes to samples
   latents(codes) {
-    const frames = codes[0].length, z = new Float32Array(frames * DIM)
+    const [, size, dim] = this.tensors['quantizer.base'].shape, frames = codes[0].length, z = new Float32Array(frames * dim)
     const base = this.data('quantizer.base'), scale = this.data('quantizer.stage_scale')
     codes.forEach((row, stage) => row.forEach((code, frame) => {
       if (code < 0) return
-      for (let d = 0, at = (stage * SIZE + code) * DIM; d < DIM; d++, at++) z[frame * DIM + d] += Math.fround(base[at] * scale[stage])
+      for (let d = 0, at = (stage * size + code) * dim; d < dim; d++, at++) z[frame * dim + d] += Math.fround(base[at] * scale[stage])
     }))
     return z
   }
 
   project(z) { // each frame with the two before it, oldest first
-    const frames = z.length / DIM, three = new Float32Array(frames * 3 * DIM)
+    const dim = this.tensors['quantizer.base'].shape[2], frames = z.length / dim, three = new Float32Array(frames * 3 * dim)
     for (let f = 0; f < frames; f++) {
-      const from = Math.max(f - 2, 0), seen = z.subarray(from * DIM, (f + 1) * DIM)
-      three.set(seen, (f + 1) * 3 * DIM - seen.length)
+      const from = Math.max(f - 2, 0), seen = z.subarray(from * dim, (f + 1) * dim)
+      three.set(seen, (f + 1) * 3 * dim - seen.length)
     }
     return this.linear('decoder.project.linear', three)
   }
@@ -134,7 +134,7 @@ export class Network {
   // Codes [stages][frames] to Float32Array [frames * 320 + 240]: the output, and the tail that a pause begins with
   decode(codes) {
     const coarse = this.level('decoder.coarse', this.project(this.latents(codes)))
-    // 1024 channels of a frame are 256 of each of its four steps, one step after the other: nothing has to move.
+    // The channels of a frame are those of its four steps, one step after the other: nothing has to move.
     const fine = this.level('decoder.fine', this.linear('decoder.up.linear', coarse))
     const seen = this.norm('decoder.head.norm', fine)
     return overlap(this.linear('decoder.head.magnitude', seen), this.linear('decoder.head.phase', seen))

@@ -8,14 +8,6 @@ function half(h: u32): f32 {
   return reinterpret<f32>(reinterpret<u32>(magnitude) | ((h & 0x8000) << 16))
 }
 
-/** count f16 to f32, each times `scale` [count] where that is not 0. */
-export function widen(from: usize, to: usize, count: i32, scale: usize): void {
-  for (let i: usize = 0; i < <usize>count; i++) {
-    const v = half(load<u16>(from + 2 * i))
-    store<f32>(to + 4 * i, scale ? v * load<f32>(scale + 4 * i) : v)
-  }
-}
-
 /** Weights f16 [outputs, inputs], output o times scale[o] unless scale is 0, into panels f32 [outputs / 8][inputs][8] from panel output `first` on. */
 export function panels16(from: usize, to: usize, outputs: i32, inputs: i32, scale: usize, first: i32): void {
   for (let o = 0; o < outputs; o++) {
@@ -103,16 +95,22 @@ function sum4(v: v128): f32 {
   return f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1) + (f32x4.extract_lane(v, 2) + f32x4.extract_lane(v, 3))
 }
 
-/** Layer norm of rows of n numbers, n a multiple of 4. */
+/** Layer norm of rows of n numbers, which lie in rows of whole eights with zeros behind them; weight and bias have zeros there too. */
 export function norm(x: usize, rows: i32, n: i32, weight: usize, bias: usize, y: usize): void {
-  const bytes = <usize>n * 4
+  const bytes = <usize>((n + 7) & ~7) * 4, full = <usize>(n & ~3) * 4
+  // What lies behind the n numbers has no part in their variance.
+  const part = i32x4.gt_s(i32x4.splat(n & 3), i32x4(0, 1, 2, 3))
   for (; rows; rows--, x += bytes, y += bytes) {
     let sum = f32x4.splat(0)
     for (let i: usize = 0; i < bytes; i += 16) sum = f32x4.add(sum, v128.load(x + i))
     const mean = f32x4.splat(sum4(sum) / <f32>n)
     let squares = f32x4.splat(0)
-    for (let i: usize = 0; i < bytes; i += 16) {
+    for (let i: usize = 0; i < full; i += 16) {
       const d = f32x4.sub(v128.load(x + i), mean)
+      squares = f32x4.add(squares, f32x4.mul(d, d))
+    }
+    if (full < bytes) {
+      const d = v128.and(f32x4.sub(v128.load(x + full), mean), part)
       squares = f32x4.add(squares, f32x4.mul(d, d))
     }
     const scale = f32x4.splat(<f32>1 / sqrt<f32>(sum4(squares) / <f32>n + <f32>1e-5))
@@ -164,7 +162,7 @@ export function gelu(x: usize, count: i32): void {
   }
 }
 
-/** Sums of code vectors: z[f] = sum over s of books[s][codes[s][f]], from stage 0 on; codes are u16 [stages][frames]. */
+/** Sums of code vectors: z[f] = sum over s of books[s][codes[s][f]], from stage 0 on; codes are u16 [stages][frames], dim is a multiple of 4. */
 export function latents(codes: usize, stages: i32, frames: i32, size: i32, dim: i32, books: usize, z: usize): void {
   const bytes = <usize>dim * 4
   memory.fill(z, 0, <usize>frames * bytes)

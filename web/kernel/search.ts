@@ -6,10 +6,10 @@ const PAST: f32 = 0.4
 /**
  * Codes u16 [frames][stages] of latents z [frames][dim].
  *
- * books: f32 [stages][size][dim]; panels: the same as `linear` takes them; minus: -offsets [stages][size], prices and ratios
- * [stages][size], units [stages]. width: paths followed. scratch: what `searchBytes` says.
+ * books: f32 [stages][size][dim], of which the first `codes` of a stage are codes; panels: the same as `linear` takes them; minus:
+ * -offsets [stages][size], prices and ratios [stages][size], units [stages]. width: paths followed. scratch: what `searchBytes` says.
  */
-export function search(z: usize, frames: i32, stages: i32, all: i32, size: i32, dim: i32, books: usize, panels: usize, minus: usize, prices: usize, ratios: usize, units: usize, width: i32, scratch: usize, out: usize): void {
+export function search(z: usize, frames: i32, stages: i32, all: i32, codes: i32, size: i32, dim: i32, books: usize, panels: usize, minus: usize, prices: usize, ratios: usize, units: usize, width: i32, scratch: usize, out: usize): void {
   const most = 2 * width, row = <usize>dim * 4, scoreRow = <usize>size * 4
   const scores = scratch
   let at = scores + <usize>(frames * width) * scoreRow
@@ -38,7 +38,7 @@ export function search(z: usize, frames: i32, stages: i32, all: i32, size: i32, 
     for (let r = 0; r < rows; r++) {
       const p = scores + <usize>r * scoreRow
       let first: f32 = -Infinity, second: f32 = -Infinity, k1 = 0, k2 = 0
-      for (let k = 0; k < size; k++) {
+      for (let k = 0; k < codes; k++) {
         const v = load<f32>(p + <usize>k * 4)
         if (v > second) {
           if (v > first) { second = first; k2 = k1; first = v; k1 = k } else { second = v; k2 = k }
@@ -58,16 +58,14 @@ export function search(z: usize, frames: i32, stages: i32, all: i32, size: i32, 
     const survivors = min(wide, 2 * paths)
     for (let f = 0; f < frames; f++) {
       const base = f * 2 * paths
-      let taken: u64 = 0
       for (let i = 0; i < survivors; i++) {
         let found = 0
         let least: f32 = Infinity
         for (let j = 0; j < 2 * paths; j++) {
           // With one path the nearest code is what is wanted, prices included.
           const c = <usize>(base + j) * 4, cost = width == 1 ? <f32>j : load<f32>(parts + c) + load<f32>(pasts + c)
-          if (!(taken >> j & 1) && cost < least) { least = cost; found = j }
+          if (cost < least) { least = cost; found = j }
         }
-        taken |= <u64>1 << found
         const c = <usize>(base + found) * 4, to = f * survivors + i, parent = (base + found) >> 1, k = load<i32>(code + c)
         store<i32>(parents + <usize>(s * frames * width + to) * 4, parent)
         store<i32>(chosen + <usize>(s * frames * width + to) * 4, k)
@@ -75,6 +73,7 @@ export function search(z: usize, frames: i32, stages: i32, all: i32, size: i32, 
         for (let b: usize = 0; b < row; b += 16) v128.store(target + b, f32x4.sub(v128.load(from + b), v128.load(vector + b)))
         store<f32>(energy + <usize>to * 4, load<f32>(energies + c))
         store<f32>(past + <usize>to * 4, load<f32>(pasts + c) + PAST * load<f32>(parts + c))
+        store<f32>(parts + c, Infinity) // taken
       }
     }
     const swap = residual; residual = other; other = swap

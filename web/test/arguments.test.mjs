@@ -47,6 +47,11 @@ test('no SIMD', async () => {
   WebAssembly.validate = () => false
   try { await assert.rejects(Kernel.load(), /too old: WebAssembly SIMD is needed/) } finally { WebAssembly.validate = validate }
 })
+test('a model of more memory than there is', () => {
+  const before = codec.kernel.top
+  assert.throws(() => codec.kernel.room(2 ** 31), (e) => e.name === 'ModelError' && /^there is no memory for a model of this size: [^\n]+$/.test(e.message))
+  assert.equal(codec.kernel.top, before)
+})
 test('sound of other types, and none', () => {
   for (const x of [new Int16Array(900), [0.1, 0.2], 'sound']) assert.throws(() => codec.compress([x], 16000), /Float32Array for each channel/)
   assert.throws(() => codec.compress(new Float32Array(20), 16000), /Float32Array for each channel/)

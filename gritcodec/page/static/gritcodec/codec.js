@@ -15,6 +15,12 @@ import { aboutOf, readTensors } from './weights.js'
 
 const HIGHEST_RATE = 768_000, MOST_CHANNELS = 255
 
+/** Frames a second as headers have them, in hundredths; a half goes to the even number, as in Python. @param {number} rate */
+function hundredths(rate) {
+  const low = Math.floor(100 * rate), rest = 100 * rate - low
+  return rest > 0.5 || (rest === 0.5 && low % 2) ? low + 1 : low
+}
+
 /** Bytes, or what an address gives. @param {Source} source @param {(received: number, total: number) => void} [progress] */
 export async function bytesOf(source, progress) {
   if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) return asBytes(source)
@@ -63,7 +69,7 @@ export class Codec {
   constructor(kernel, tensors, about) {
     this.kernel = kernel
     this.about = about
-    this.books = new Books(kernel, tensors)
+    this.books = new Books(kernel, tensors, about)
     this.decoder = new Decoder(kernel, tensors, about, this.books)
     this.entropy = tensors['contexts.order'] ? new Entropy(kernel, tensors) : null
     /** @type {Encoder | null} */
@@ -99,7 +105,7 @@ export class Codec {
   check(h) {
     const { about } = this
     if (h.fingerprint !== about.fingerprint) throw new WrongModel(`the file was made with model ${h.fingerprint}${h.encoder ? ` (${h.encoder})` : ''}, and this is ${about.name} (${about.fingerprint})`)
-    if (h.stages > about.stages || h.codeBits !== this.codeBits || Math.round(100 * h.frameRate) !== Math.round(100 * this.frameRate)) {
+    if (h.stages > about.stages || h.codeBits !== this.codeBits || Math.round(100 * h.frameRate) !== hundredths(this.frameRate)) {
       throw new Refusal(`the file contradicts the model: ${h.stages} stages of codes of ${h.codeBits} bits, ${h.frameRate} frames a second`)
     }
     if (h.coding && !this.entropy) throw new WrongModel('the file is entropy-coded, and the model has no tables for that')
@@ -115,7 +121,7 @@ export class Codec {
     if (!(Number.isInteger(channels) && channels >= 1 && channels <= MOST_CHANNELS)) throw new RangeError(`there are ${channels} channels, and not 1 to ${MOST_CHANNELS}: sound is a Float32Array for each`)
     return {
       fingerprint: this.fingerprint, sampleRate, channels, samples: /** @type {number | null} */ (0), coding: this.entropy ? 1 : 0, codeBits: this.codeBits,
-      stages: this.about.stages, packetFrames: 64, frameRate: this.frameRate, tags, unknown: /** @type {any[]} */ ([]), startTime: /** @type {bigint | undefined} */ (undefined),
+      stages: this.about.stages, packetFrames: 64, frameRate: hundredths(this.frameRate) / 100, tags, unknown: /** @type {any[]} */ ([]), startTime: /** @type {bigint | undefined} */ (undefined),
     }
   }
 

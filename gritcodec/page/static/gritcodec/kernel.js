@@ -1,11 +1,11 @@
 // The WebAssembly kernel, and the memory that it works in
+import { ModelError } from './errors.js'
 import { KERNEL } from './kernel-bytes.js'
 
-const PAGE = 65536
+const PAGE = 65536, MOST = 2 ** 31
 
 /**
  * @typedef {object} Exports what kernel/index.ts exports
- * @property {(from: number, to: number, count: number, scale: number) => void} widen
  * @property {(from: number, to: number, outputs: number, inputs: number, scale: number, first: number) => void} panels16
  * @property {(from: number, to: number, outputs: number, inputs: number) => void} panels32
  * @property {(x: number, stride: number, rows: number, w: number, bias: number, inputs: number, outputs: number, y: number, step: number, add: number) => void} linear
@@ -13,7 +13,7 @@ const PAGE = 65536
  * @property {(x: number, rows: number, n: number, weight: number, bias: number, y: number) => void} depthwise
  * @property {(x: number, count: number) => void} gelu
  * @property {(codes: number, stages: number, frames: number, size: number, dim: number, books: number, z: number) => void} latents
- * @property {(z: number, frames: number, stages: number, all: number, size: number, dim: number, books: number, panels: number, minus: number, prices: number, ratios: number, units: number, width: number, scratch: number, out: number) => void} search
+ * @property {(z: number, frames: number, stages: number, all: number, codes: number, size: number, dim: number, books: number, panels: number, minus: number, prices: number, ratios: number, units: number, width: number, scratch: number, out: number) => void} search
  * @property {(frames: number, all: number, size: number, dim: number, width: number) => number} searchBytes
  * @property {(x: number, w: number, bias: number, pairs: number, outputs: number, y: number) => void} products
  * @property {(from: number, to: number, count: number, shift: number, low: number, high: number) => void} squeeze
@@ -41,12 +41,16 @@ export class Kernel {
     return new Kernel(instance, memory)
   }
 
-  /** Where so many bytes begin, at a multiple of 16. @param {number} bytes */
+  /** Where so many bytes begin, at a multiple of 16. @param {number} bytes @throws {ModelError} there are not so many */
   room(bytes) {
-    const at = this.top
-    this.top = (at + bytes + 15) & ~15
-    const missing = this.top - this.memory.buffer.byteLength
-    if (missing > 0) this.memory.grow(Math.ceil(missing / PAGE))
+    const at = this.top, top = 16 * Math.ceil((at + bytes) / 16), missing = top - this.memory.buffer.byteLength
+    try {
+      if (top > MOST) throw new RangeError('more than 2 GiB')
+      if (missing > 0) this.memory.grow(Math.ceil(missing / PAGE))
+    } catch (error) {
+      throw new ModelError(`there is no memory for a model of this size: ${error instanceof Error ? error.message : error}`)
+    }
+    this.top = top
     return at
   }
 

@@ -12,88 +12,107 @@ import { floatsOf } from './weights.js'
 const TAPS = 7, PAST = TAPS - 1
 export const FRAMES = 16 // at a time
 
-/** Reads layers into the kernel's memory. */
+/** What the kernel takes for n channels: it works on eight at a time, and those that are none are zeros everywhere. @param {number} n */
+const wide = (n) => (n + 7) & ~7
+
+/** Reads layers into the kernel's memory, where rows are as wide as `wide` says. */
 class Layers {
   /** @param {Kernel} kernel @param {Record<string, Tensor>} tensors */
   constructor(kernel, tensors) {
     this.kernel = kernel
     this.tensors = tensors
-    this.spare = kernel.room(2 << 20)
+    // Room for the largest matrix, on its way.
+    this.spare = kernel.room(Object.values(tensors).reduce((most, { shape, bytes }) => (shape.length === 2 ? Math.max(most, bytes.length) : most), 0))
   }
-  /** @param {string} name */
-  get(name) {
+  /** @param {string} name @param {number[]} shape that it must have */
+  get(name, shape) {
     const tensor = this.tensors[name]
     if (!tensor) throw new ModelError(`no ${name} in the weights`)
+    if (`${tensor.shape}` !== `${shape}`) throw new ModelError(`${name} is of shape [${tensor.shape}], and not [${shape}]`)
     return tensor
   }
-  /** @param {string} name */
-  numbers(name) { return floatsOf(this.tensors[name], name) }
-  /** One layer of one or more tensors, one's outputs behind the other's; times `scale` where it is given. @param {string[]} names @param {string} [scale] @returns {Linear} */
-  linear(names, scale) {
-    const { kernel } = this, by = scale ? kernel.putFloats(this.numbers(scale)) : 0
-    const shapes = names.map((name) => this.get(`${name}.weight`).shape), inputs = shapes[0][1]
-    const wanted = shapes.reduce((n, s) => n + s[0], 0), outputs = (wanted + 7) & ~7
-    const at = kernel.room(4 * inputs * outputs), bias = kernel.room(4 * outputs)
+  /** @param {string} name @param {number[]} shape */
+  numbers(name, shape) { return floatsOf(this.get(name, shape), name) }
+  /** Floats in groups of `each`, and zeros behind each group. @param {ArrayLike<number>} values @param {number} each */
+  put(values, each) {
+    const groups = values.length / each, room = wide(each), spread = new Float32Array(groups * room)
+    for (let i = 0; i < values.length; i++) spread[Math.floor(i / each) * room + (i % each)] = values[i]
+    return this.kernel.putFloats(spread)
+  }
+  /**
+   * One layer of one or more tensors, one's outputs behind the other's; times `scale` where it is given.
+   * @param {string[]} names @param {number[]} from inputs: groups of rows, and channels of each group @param {number[]} to outputs of all, likewise @param {string} [scale] @returns {Linear}
+   */
+  linear(names, [before, channels], [behind, each], scale) {
+    const { kernel } = this, count = before * channels, inputs = before * wide(channels), outputs = behind * wide(each), own = (behind * each) / names.length
+    const scales = scale ? this.numbers(scale, [behind * each]) : null, by = scales ? kernel.putFloats(scales) : 0
+    const at = kernel.room(4 * inputs * outputs), biases = new Float32Array(behind * each)
     kernel.floats(at, inputs * outputs).fill(0)
-    kernel.floats(bias, outputs).fill(0)
-    let first = 0
     names.forEach((name, i) => {
-      const { bytes, type } = this.get(`${name}.weight`)
-      if (type !== 'F16') throw new ModelError(`${name} is of type ${type}`)
-      kernel.bytes(this.spare, bytes.length).set(bytes)
-      kernel.run.panels16(this.spare, at, shapes[i][0], inputs, by, first)
-      const numbers = this.numbers(`${name}.bias`), scales = scale ? this.numbers(scale) : null
-      kernel.floats(bias + 4 * first, numbers.length).set(scales ? numbers.map((v, o) => v * scales[o]) : numbers)
-      first += shapes[i][0]
+      const first = i * own, tensor = this.get(`${name}.weight`, [own, count])
+      biases.set(this.numbers(`${name}.bias`, [own]), first)
+      // The kernel takes what is in float16 and needs no zeros between: most of what there is.
+      if (tensor.type === 'F16' && count === inputs && (behind === 1 || behind * each === outputs)) {
+        kernel.bytes(this.spare, tensor.bytes.length).set(tensor.bytes)
+        kernel.run.panels16(this.spare, at, own, inputs, by, first)
+        return
+      }
+      const numbers = floatsOf(tensor, name), panels = kernel.floats(at, inputs * outputs), jump = 8 * (wide(channels) - channels)
+      for (let o = first, source = 0; o < first + own; o++) {
+        const place = Math.floor(o / each) * wide(each) + (o % each)
+        let target = (place >> 3) * inputs * 8 + (place & 7)
+        for (let b = 0; b < before; b++, target += jump) for (let c = 0; c < channels; c++, source++, target += 8) panels[target] = numbers[source] * (scales ? scales[o] : 1)
+      }
     })
-    return { at, bias, inputs, outputs }
+    if (scales) for (let o = 0; o < biases.length; o++) biases[o] *= scales[o]
+    return { at, bias: this.put(biases, each), inputs, outputs }
   }
-  /** @param {string} name @returns {Affine} */
-  affine(name) {
-    return { weight: this.kernel.putFloats(this.numbers(`${name}.weight`)), bias: this.kernel.putFloats(this.numbers(`${name}.bias`)) }
+  /** @param {string} name @param {number} count @returns {Affine} */
+  affine(name, count) {
+    return { weight: this.put(this.numbers(`${name}.weight`, [count]), count), bias: this.put(this.numbers(`${name}.bias`, [count]), count) }
   }
-  /** Taps [C, 1, 7] as [7, C]. @param {string} name @returns {Affine} */
-  depthwise(name) {
-    const numbers = this.numbers(`${name}.weight`), count = numbers.length / TAPS
+  /** Taps [C, 1, 7] as [7, C]. @param {string} name @param {number} count @returns {Affine} */
+  depthwise(name, count) {
+    const numbers = this.numbers(`${name}.weight`, [count, 1, TAPS])
     const turned = Float32Array.from(numbers, (_, i) => numbers[(i % count) * TAPS + Math.floor(i / count)])
-    return { weight: this.kernel.putFloats(turned), bias: this.kernel.putFloats(this.numbers(`${name}.bias`)) }
+    return { weight: this.put(turned, count), bias: this.put(this.numbers(`${name}.bias`, [count]), count) }
   }
 }
 
 /** A level: a norm and residual blocks. Its past is six rows of each block's input. */
 class Level {
-  /** @param {Layers} layers @param {string} name @param {number[]} size channels and blocks @param {number} rows at a time @param {number} wide hidden channels at most */
-  constructor(layers, name, [channels, blocks], rows, wide) {
-    const { kernel } = layers
-    if (channels % 8) throw new ModelError(`${channels} channels`)
+  /** @param {Layers} layers @param {string} name @param {number[]} size channels and blocks @param {number} rows at a time @param {number} expansion hidden channels of each channel */
+  constructor(layers, name, [real, blocks], rows, expansion) {
+    const { kernel } = layers, channels = wide(real), inner = expansion * real
     Object.assign(this, { kernel, channels })
     this.kernel = kernel
-    this.channels = channels
-    this.norm = layers.affine(`${name}.norm`)
+    this.real = real
+    this.channels = channels // of a row
+    this.norm = layers.affine(`${name}.norm`, real)
     const room = () => kernel.room(4 * channels * (PAST + rows))
     /** @type {Block[]} */
     this.blocks = Array.from({ length: blocks }, (_, i) => {
       const own = `${name}.blocks.${i}`
-      return { depthwise: layers.depthwise(`${own}.depthwise`), norm: layers.affine(`${own}.norm`), up: layers.linear([`${own}.up`]), down: layers.linear([`${own}.down`], `${own}.scale`), past: room() }
+      return { depthwise: layers.depthwise(`${own}.depthwise`, real), norm: layers.affine(`${own}.norm`, real), up: layers.linear([`${own}.up`], [1, real], [1, inner]), down: layers.linear([`${own}.down`], [1, inner], [1, real], `${own}.scale`), past: room() }
     })
     this.result = room() + 4 * channels * PAST
     this.middle = kernel.room(4 * channels * rows)
-    this.hidden = kernel.room(4 * wide * rows)
+    this.hidden = kernel.room(4 * wide(inner) * rows)
   }
   /** Numbers of the past of one stream. */
   get size() { return this.blocks.length * PAST * this.channels }
 
   /** Rows at x -> rows at `result`. @param {number} x @param {number} rows @param {Float32Array} past moved on */
   run(x, rows, past) {
-    const { kernel, channels } = this, { run } = kernel, own = PAST * channels
+    const { kernel, channels, real } = this, { run } = kernel, own = PAST * channels
     /** @param {number} i */
     const inputOf = (i) => (i < this.blocks.length ? this.blocks[i].past + 4 * own : this.result)
-    run.norm(x, rows, channels, this.norm.weight, this.norm.bias, inputOf(0))
+    run.norm(x, rows, real, this.norm.weight, this.norm.bias, inputOf(0))
     this.blocks.forEach((block, i) => {
       const input = inputOf(i), output = inputOf(i + 1)
       kernel.floats(block.past, own).set(past.subarray(i * own, (i + 1) * own))
       run.depthwise(input, rows, channels, block.depthwise.weight, block.depthwise.bias, this.middle)
-      run.norm(this.middle, rows, channels, block.norm.weight, block.norm.bias, this.middle)
+      run.norm(this.middle, rows, real, block.norm.weight, block.norm.bias, this.middle)
       run.linear(this.middle, 4 * channels, rows, block.up.at, block.up.bias, channels, block.up.outputs, this.hidden, 4 * block.up.outputs, 0)
       run.gelu(this.hidden, rows * block.up.outputs)
       kernel.floats(output, rows * channels).set(kernel.floats(input, rows * channels))
@@ -106,6 +125,8 @@ class Level {
 
 /** @param {number} n */
 const hann = (n) => Float64Array.from({ length: n }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / n))
+/** @param {number} window */
+const binsOf = (window) => (window >> 1) + 1
 
 /** @typedef {{project: Float32Array, coarse: Float32Array, fine: Float32Array, overlap: Float32Array}} DecoderState */
 
@@ -118,39 +139,41 @@ export class Decoder {
     this.about = about
     this.books = books
     this.steps = steps
-    const wide = about.expansion * Math.max(about.coarse[0], steps * about.fine[0])
-    this.project = layers.linear(['decoder.project.linear'])
-    this.coarse = new Level(layers, 'decoder.coarse', about.coarse, FRAMES, wide)
-    this.up = layers.linear(['decoder.up.linear'])
-    this.fine = new Level(layers, 'decoder.fine', about.fine, FRAMES * steps, about.expansion * about.fine[0])
-    this.norm = layers.affine('decoder.head.norm')
-    this.head = layers.linear(['decoder.head.magnitude', 'decoder.head.phase'])
-    this.codes = kernel.room(2 * 64 * FRAMES)
-    this.latents = kernel.room(4 * about.dim * (FRAMES + 2))
-    this.frames = kernel.room(4 * Math.max(about.coarse[0], this.up.outputs) * FRAMES)
+    const { dim, coarse: [coarse], fine: [fine], window } = about
+    this.bins = binsOf(window)
+    this.project = layers.linear(['decoder.project.linear'], [3, dim], [1, coarse])
+    this.coarse = new Level(layers, 'decoder.coarse', about.coarse, FRAMES, about.expansion)
+    this.up = layers.linear(['decoder.up.linear'], [1, coarse], [steps, fine])
+    this.fine = new Level(layers, 'decoder.fine', about.fine, FRAMES * steps, about.expansion)
+    this.norm = layers.affine('decoder.head.norm', fine)
+    this.head = layers.linear(['decoder.head.magnitude', 'decoder.head.phase'], [1, fine], [1, 2 * this.bins])
+    this.codes = kernel.room(2 * about.stages * FRAMES)
+    this.latents = kernel.room(4 * books.dim * (FRAMES + 2))
+    this.frames = kernel.room(4 * Math.max(this.coarse.channels, this.up.outputs) * FRAMES)
     this.spectrum = kernel.room(4 * this.head.outputs * FRAMES * steps)
-    this.sound = kernel.room(4 * about.window * FRAMES * steps)
+    this.sound = kernel.room(4 * wide(window) * FRAMES * steps)
     this.inverse = this.inverseTransform()
     this.loudest = Math.log(about.window / 2)
   }
   /** Rows of real parts and then of imaginary ones to samples under the window, as a layer. @returns {Linear} */
   inverseTransform() {
-    const { window, step } = this.about, bins = window / 2 + 1, shape = hann(window)
+    const { kernel, bins } = this, { window, step } = this.about, shape = hann(window), outputs = wide(window)
     const squares = Array.from({ length: step }, (_, i) => { let sum = 0; for (let j = i; j < window; j += step) sum += shape[j] ** 2; return sum })
-    const matrix = new Float32Array(window * 2 * bins) // [sample, part]
+    const matrix = new Float32Array(outputs * 2 * bins) // [sample, part]
     for (let n = 0; n < window; n++) for (let b = 0; b < bins; b++) {
-      const by = ((b === 0 || b === bins - 1 ? 1 : 2) / window) * (shape[n] / squares[n % step]), angle = (2 * Math.PI * ((b * n) % window)) / window
+      const alone = b === 0 || 2 * b === window // the others stand for their mirror image too
+      const by = ((alone ? 1 : 2) / window) * (shape[n] / squares[n % step]), angle = (2 * Math.PI * ((b * n) % window)) / window
       matrix[n * 2 * bins + b] = by * Math.cos(angle)
-      matrix[n * 2 * bins + bins + b] = b === 0 || b === bins - 1 ? 0 : -by * Math.sin(angle)
+      matrix[n * 2 * bins + bins + b] = alone ? 0 : -by * Math.sin(angle)
     }
-    const { kernel } = this, from = kernel.putFloats(matrix), at = kernel.room(4 * matrix.length)
-    kernel.run.panels32(from, at, window, 2 * bins)
-    return { at, bias: kernel.putFloats(new Float32Array(window)), inputs: 2 * bins, outputs: window }
+    const from = kernel.putFloats(matrix), at = kernel.room(4 * matrix.length)
+    kernel.run.panels32(from, at, outputs, 2 * bins)
+    return { at, bias: kernel.putFloats(new Float32Array(outputs)), inputs: 2 * bins, outputs }
   }
   /** @returns {DecoderState} */
   begin() {
-    const { dim, window, step } = this.about
-    return { project: new Float32Array(2 * dim), coarse: new Float32Array(this.coarse.size), fine: new Float32Array(this.fine.size), overlap: new Float32Array(window - step) }
+    const { window, step } = this.about
+    return { project: new Float32Array(2 * this.books.dim), coarse: new Float32Array(this.coarse.size), fine: new Float32Array(this.fine.size), overlap: new Float32Array(window - step) }
   }
   /**
    * The next frames of a stream, late by window - step samples.
@@ -167,25 +190,24 @@ export class Decoder {
   }
   /** @param {number} stages @param {number} frames @param {DecoderState} state @param {Float32Array} out */
   block(stages, frames, state, out) {
-    const { kernel, books, about, steps } = this, { run } = kernel, { dim } = about, rows = frames * steps
+    const { kernel, books, steps, project, up, head, inverse } = this, { run } = kernel, { dim } = books, rows = frames * steps
     const two = 2 * dim
     kernel.floats(this.latents, two).set(state.project)
     run.latents(this.codes, stages, frames, books.size, dim, books.at, this.latents + 4 * two)
     state.project.set(kernel.floats(this.latents + 4 * dim * frames, two))
-    const coarse = about.coarse[0], fine = about.fine[0]
-    run.linear(this.latents, 4 * dim, frames, this.project.at, this.project.bias, 3 * dim, coarse, this.frames, 4 * coarse, 0)
+    run.linear(this.latents, 4 * dim, frames, project.at, project.bias, project.inputs, project.outputs, this.frames, 4 * project.outputs, 0)
     const seen = this.coarse.run(this.frames, frames, state.coarse)
-    run.linear(seen, 4 * coarse, frames, this.up.at, this.up.bias, coarse, this.up.outputs, this.frames, 4 * this.up.outputs, 0)
+    run.linear(seen, 4 * up.inputs, frames, up.at, up.bias, up.inputs, up.outputs, this.frames, 4 * up.outputs, 0)
     const found = this.fine.run(this.frames, rows, state.fine)
-    run.norm(found, rows, fine, this.norm.weight, this.norm.bias, found)
-    run.linear(found, 4 * fine, rows, this.head.at, this.head.bias, fine, this.head.outputs, this.spectrum, 4 * this.head.outputs, 0)
+    run.norm(found, rows, this.fine.real, this.norm.weight, this.norm.bias, found)
+    run.linear(found, 4 * head.inputs, rows, head.at, head.bias, head.inputs, head.outputs, this.spectrum, 4 * head.outputs, 0)
     this.polar(rows)
-    run.linear(this.spectrum, 4 * this.head.outputs, rows, this.inverse.at, this.inverse.bias, this.inverse.inputs, about.window, this.sound, 4 * about.window, 0)
+    run.linear(this.spectrum, 4 * head.outputs, rows, inverse.at, inverse.bias, inverse.inputs, inverse.outputs, this.sound, 4 * inverse.outputs, 0)
     this.overlap(rows, state.overlap, out)
   }
   /** Log-magnitudes and phases to real and imaginary parts, in their place. @param {number} rows */
   polar(rows) {
-    const bins = this.about.window / 2 + 1, { outputs } = this.head, x = this.kernel.floats(this.spectrum, rows * outputs)
+    const { bins } = this, { outputs } = this.head, x = this.kernel.floats(this.spectrum, rows * outputs)
     for (let r = 0; r < rows; r++) for (let a = r * outputs, p = a + bins, end = p; a < end; a++, p++) {
       const magnitude = Math.exp(Math.min(x[a], this.loudest)), phase = x[p]
       x[a] = magnitude * Math.cos(phase)
@@ -194,9 +216,9 @@ export class Decoder {
   }
   /** @param {number} rows @param {Float32Array} past what earlier steps gave beyond their own samples; moved on @param {Float32Array} out */
   overlap(rows, past, out) {
-    const { window, step } = this.about, sound = this.kernel.floats(this.sound, rows * window), rest = window - step
+    const { window, step } = this.about, { outputs } = this.inverse, sound = this.kernel.floats(this.sound, rows * outputs), rest = window - step
     for (let r = 0; r < rows; r++) {
-      const from = r * window, to = r * step
+      const from = r * outputs, to = r * step
       for (let n = 0; n < step; n++) out[to + n] = past[n] + sound[from + n]
       for (let n = step; n < rest; n++) past[n - step] = past[n] + sound[from + n]
       for (let n = rest; n < window; n++) past[n - step] = sound[from + n]
@@ -206,22 +228,23 @@ export class Decoder {
   fade(state) { return state.overlap.slice() }
 }
 
-/** Codebooks, as the decoder adds them up: f32 [stages][size][dim] in the kernel's memory. */
+/** Codebooks, as the decoder adds them up: f32 [stages][size][dim] in the kernel's memory, both filled up with zeros to whole eights. */
 export class Books {
-  /** @param {Kernel} kernel @param {Record<string, Tensor>} tensors */
-  constructor(kernel, tensors) {
-    const base = tensors['quantizer.base']
+  /** @param {Kernel} kernel @param {Record<string, Tensor>} tensors @param {About} about */
+  constructor(kernel, tensors, about) {
+    const { stages } = about, base = tensors['quantizer.base'], shape = [stages, about.size, about.dim]
     if (!base) throw new ModelError('no quantizer.base in the weights')
-    const [stages, size, dim] = base.shape
+    if (`${base.shape}` !== `${shape}`) throw new ModelError(`quantizer.base is of shape [${base.shape}], and not [${shape}]`)
     Object.assign(this, { kernel })
     this.kernel = kernel
     this.stages = stages
-    this.size = size
-    this.dim = dim
+    this.codes = about.size // of a stage
+    this.size = wide(about.size)
+    this.dim = wide(about.dim)
     this.scale = floatsOf(tensors['quantizer.stage_scale'], 'quantizer.stage_scale')
-    const numbers = floatsOf(base, 'quantizer.base'), one = size * dim
-    for (let i = 0; i < numbers.length; i++) numbers[i] *= this.scale[Math.floor(i / one)]
-    this.at = kernel.putFloats(numbers)
+    const numbers = floatsOf(base, 'quantizer.base'), held = new Float32Array(stages * this.size * this.dim)
+    for (let s = 0, from = 0; s < stages; s++) for (let k = 0; k < this.codes; k++) for (let d = 0, to = (s * this.size + k) * this.dim; d < about.dim; d++) held[to + d] = numbers[from++] * this.scale[s]
+    this.at = kernel.putFloats(held)
   }
 }
 
@@ -236,32 +259,34 @@ export class Encoder {
     this.about = about
     this.books = books
     this.steps = steps
-    this.embed = layers.linear(['encoder.embed'])
-    this.fine = new Level(layers, 'encoder.fine', about.encoderFine, FRAMES * steps, about.expansion * about.encoderFine[0])
-    this.down = layers.linear(['encoder.down.linear'])
-    this.coarse = new Level(layers, 'encoder.coarse', about.encoderCoarse, FRAMES, about.expansion * about.encoderCoarse[0])
-    this.norm = layers.affine('encoder.norm')
-    this.project = layers.linear(['encoder.project'])
-    this.offset = layers.numbers('quantizer.offset')
-    this.spread = layers.numbers('quantizer.spread')[0]
-    this.features = kernel.room(4 * this.embed.inputs * FRAMES * steps)
-    this.rows = kernel.room(4 * about.encoderFine[0] * FRAMES * steps)
-    this.frames = kernel.room(4 * about.encoderCoarse[0] * FRAMES)
-    this.latents = kernel.room(4 * about.dim * FRAMES)
+    const { dim, encoderCoarse: [coarse], encoderFine: [fine] } = about
+    this.bins = binsOf(about.window)
+    this.embed = layers.linear(['encoder.embed'], [1, (about.logMagnitudes ? 3 : 2) * this.bins], [1, fine])
+    this.fine = new Level(layers, 'encoder.fine', about.encoderFine, FRAMES * steps, about.expansion)
+    this.down = layers.linear(['encoder.down.linear'], [steps, fine], [1, coarse])
+    this.coarse = new Level(layers, 'encoder.coarse', about.encoderCoarse, FRAMES, about.expansion)
+    this.norm = layers.affine('encoder.norm', coarse)
+    this.project = layers.linear(['encoder.project'], [1, coarse], [1, dim])
+    this.offset = layers.numbers('quantizer.offset', [dim])
+    this.spread = layers.numbers('quantizer.spread', [])[0]
+    this.features = kernel.putFloats(new Float32Array(this.embed.inputs * FRAMES * steps)) // what lies behind a row's features stays zero
+    this.rows = kernel.room(4 * this.embed.outputs * FRAMES * steps)
+    this.frames = kernel.room(4 * this.down.outputs * FRAMES)
+    this.latents = kernel.room(4 * books.dim * FRAMES)
     this.found = kernel.room(2 * about.stages * FRAMES)
-    this.tables = this.searchTables(layers.numbers('quantizer.usage'))
-    this.scratch = kernel.room(kernel.run.searchBytes(FRAMES, about.stages, about.size, about.dim, about.beam))
+    this.tables = this.searchTables(layers.numbers('quantizer.usage', [about.stages, about.size]))
+    this.scratch = kernel.room(kernel.run.searchBytes(FRAMES, about.stages, books.size, books.dim, about.beam))
     const { window } = about
     this.window = hann(window)
     this.cosines = Float64Array.from({ length: window }, (_, i) => Math.cos((2 * Math.PI * i) / window))
-    this.even = new Float64Array(window / 2 + 1)
-    this.odd = new Float64Array(window / 2 + 1)
+    this.even = new Float64Array(this.bins)
+    this.odd = new Float64Array(this.bins)
     this.transform = this.transformTable()
   }
   /** Cosines and sines of bin after bin, half a window each: the window folded, which halves the work. */
   transformTable() {
-    const { window } = this.about, half = window / 2, table = new Float64Array(2 * (half + 1) ** 2)
-    for (let b = 0, at = 0; b <= half; b++) for (let n = 0; n <= half; n++, at += 2) {
+    const { bins } = this, { window } = this.about, table = new Float64Array(2 * bins ** 2)
+    for (let b = 0, at = 0; b < bins; b++) for (let n = 0; n < bins; n++, at += 2) {
       table[at] = this.cosines[(b * n) % window]
       table[at + 1] = Math.sin((2 * Math.PI * ((b * n) % window)) / window)
     }
@@ -269,16 +294,15 @@ export class Encoder {
   }
   /** What the search knows of the codebooks, as gritcodec/engine/search.py works it out. @param {Float32Array} usage */
   searchTables(usage) {
-    const { kernel, about } = this, { stages, size, dim } = this.books, f = Math.fround
+    const { kernel, about } = this, { stages, codes, size, dim } = this.books, f = Math.fround
     const numbers = kernel.floats(this.books.at, stages * size * dim).slice()
     const energy = this.books.scale.map((v) => v * v), last = stages > 1 ? f(energy[stages - 1] * f(energy[stages - 1] / energy[stages - 2])) : energy[0]
-    const units = Float32Array.from({ length: stages }, (_, s) => f((s + 1 < stages ? energy[s + 1] : last) * dim))
+    const units = Float32Array.from({ length: stages }, (_, s) => f((s + 1 < stages ? energy[s + 1] : last) * about.dim))
     const prices = new Float32Array(stages * size), ratios = new Float32Array(stages * size), minus = new Float32Array(stages * size)
     for (let s = 0; s < stages; s++) {
-      let all = 0
-      for (let k = 0; k < size; k++) all += usage[s * size + k]
-      for (let k = s * size, end = k + size; k < end; k++) {
-        const share = Math.max(f(usage[k] / f(all)), f(0.1 / size))
+      const shares = usage.subarray(s * codes, (s + 1) * codes), all = f(shares.reduce((sum, v) => sum + v, 0))
+      for (let i = 0, k = s * size; i < codes; i++, k++) {
+        const share = Math.max(f(shares[i] / all), f(0.1 / codes))
         prices[k] = f(f(-f(Math.log2(share))) * f(about.rateWeight[s])) * units[s]
         ratios[k] = prices[k] / units[s]
         let square = 0
@@ -311,51 +335,51 @@ export class Encoder {
   }
   /** Latents of frames. @param {Float32Array} samples @param {number} frames @param {EncoderState} state */
   block(samples, frames, state) {
-    const { kernel, about } = this, { run } = kernel, rows = frames * this.steps, fine = about.encoderFine[0], coarse = about.encoderCoarse[0]
+    const { kernel, about, embed, down, project } = this, { run } = kernel, rows = frames * this.steps
     this.analyse(samples, rows, state)
-    run.linear(this.features, 4 * this.embed.inputs, rows, this.embed.at, this.embed.bias, this.embed.inputs, fine, this.rows, 4 * fine, 0)
+    run.linear(this.features, 4 * embed.inputs, rows, embed.at, embed.bias, embed.inputs, embed.outputs, this.rows, 4 * embed.outputs, 0)
     const seen = this.fine.run(this.rows, rows, state.fine)
-    run.linear(seen, 4 * fine * this.steps, frames, this.down.at, this.down.bias, fine * this.steps, coarse, this.frames, 4 * coarse, 0)
+    run.linear(seen, 4 * down.inputs, frames, down.at, down.bias, down.inputs, down.outputs, this.frames, 4 * down.outputs, 0)
     const found = this.coarse.run(this.frames, frames, state.coarse)
-    run.norm(found, frames, coarse, this.norm.weight, this.norm.bias, found)
-    run.linear(found, 4 * coarse, frames, this.project.at, this.project.bias, coarse, about.dim, this.latents, 4 * about.dim, 0)
-    const z = kernel.floats(this.latents, frames * about.dim)
-    for (let i = 0; i < z.length; i++) z[i] = Math.fround(z[i] - this.offset[i % about.dim]) / this.spread
+    run.norm(found, frames, this.coarse.real, this.norm.weight, this.norm.bias, found)
+    run.linear(found, 4 * project.inputs, frames, project.at, project.bias, project.inputs, project.outputs, this.latents, 4 * project.outputs, 0)
+    const z = kernel.floats(this.latents, frames * project.outputs)
+    for (let f = 0; f < z.length; f += project.outputs) for (let d = 0; d < about.dim; d++) z[f + d] = Math.fround(z[f + d] - this.offset[d]) / this.spread
   }
-  /** Features of steps: the spectrum, its magnitude to the power of 0.3. @param {Float32Array} samples @param {number} rows @param {EncoderState} state */
+  /** Features of steps: the spectrum, its magnitude to the power of 0.3, and the magnitudes' logarithms where the network takes them. @param {Float32Array} samples @param {number} rows @param {EncoderState} state */
   analyse(samples, rows, state) {
-    const { window, step } = this.about, half = window / 2, { even, odd, transform } = this
+    const { bins, even, odd, transform } = this, { window, step, logMagnitudes } = this.about
     const x = new Float32Array(window - step + samples.length)
     x.set(state.samples)
     x.set(samples, window - step)
     state.samples.set(x.subarray(x.length - (window - step)))
-    const out = this.kernel.floats(this.features, rows * (window + 2))
-    for (let r = 0, to = 0; r < rows; r++) {
+    const { inputs } = this.embed, out = this.kernel.floats(this.features, rows * inputs)
+    for (let r = 0; r < rows; r++) {
       const from = r * step, shape = this.window
       /** @param {number} n */
       const at = (n) => Math.fround(x[from + n] * Math.fround(shape[n]))
       even[0] = at(0)
-      even[half] = at(half)
-      for (let n = 1; n < half; n++) {
-        const a = at(n), b = at(window - n)
+      for (let n = 1; n < bins; n++) {
+        const a = at(n), b = 2 * n < window ? at(window - n) : 0
         even[n] = a + b
         odd[n] = a - b
       }
-      for (let b = 0, i = 0; b <= half; b++, to += 2) {
+      for (let b = 0, i = 0, to = r * inputs, level = to + 2 * bins; b < bins; b++, to += 2) {
         let re = 0, im = 0
-        for (let n = 0; n <= half; n++, i += 2) {
+        for (let n = 0; n < bins; n++, i += 2) {
           re += even[n] * transform[i]
           im -= odd[n] * transform[i + 1]
         }
-        const gain = (re * re + im * im + 1e-8) ** -0.35
+        const power = re * re + im * im + 1e-8, gain = power ** -0.35
         out[to] = re * gain
         out[to + 1] = im * gain
+        if (logMagnitudes) out[level + b] = 0.5 + 0.09 * Math.log(power)
       }
     }
   }
   /** @param {number} frames @param {number} stages */
   search(frames, stages) {
     const { about, books, tables } = this
-    this.kernel.run.search(this.latents, frames, stages, books.stages, books.size, books.dim, books.at, tables.panels, tables.minus, tables.prices, tables.ratios, tables.units, about.beam, this.scratch, this.found)
+    this.kernel.run.search(this.latents, frames, stages, books.stages, books.codes, books.size, books.dim, books.at, tables.panels, tables.minus, tables.prices, tables.ratios, tables.units, about.beam, this.scratch, this.found)
   }
 }

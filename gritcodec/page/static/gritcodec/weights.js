@@ -24,6 +24,7 @@ import { ModelError } from './errors.js'
  * @property {number[]} encoderCoarse
  * @property {number[]} encoderFine
  * @property {number} expansion
+ * @property {boolean} [logMagnitudes] whether the encoder is given the logarithm of the magnitudes too
  * @property {number} beam paths of the search
  * @property {number[]} rateWeight of each stage
  */
