@@ -46,6 +46,41 @@ def test_what_is_loud_survives_few_bits_in_any_basis():
     assert error.square().mean() < 0.8 * white.square().mean()
 
 
+def test_scaled_noise_is_the_same_share_of_every_vector():
+    """And of all of them as much as water leaves, so that loud vectors have more of it and faint ones less."""
+    torch.manual_seed(1)
+    loud = torch.rand(1, 60_000, 1) * 3 + 0.1
+    z = torch.randn(1, 60_000, DIM) * VARIANCES.sqrt() * loud
+    covariance, bits = z[0].t() @ z[0] / z.shape[1], torch.tensor([9.0])
+    error, water = (given - z for given in (noise.scaled(z, bits, covariance), noise.water(z, bits, covariance)))
+    assert float(error.square().mean()) == pytest.approx(float(water.square().mean()), rel=0.05)
+    order = loud[0, :, 0].argsort().chunk(4)
+    shares = [float(error[0, some].square().sum() / z[0, some].square().sum()) for some in order]
+    assert max(shares) < 1.1 * min(shares)
+    assert float(error[0, order[3]].square().mean() / water[0, order[3]].square().mean()) > 1.4
+    # Codes do so too: k-means on the same vectors.
+    quantizer = ResidualGritVQ(DIM, 4, 32).train()
+    quantizer(z)
+    left = (z - quantizer.eval()(z).values).detach()
+    shares = [float(left[0, some].square().sum() / z[0, some].square().sum()) for some in order]
+    assert shares[1] < 1.5 * shares[3]
+    assert float(left[0, order[3]].square().mean()) > 3 * float(left[0, order[1]].square().mean())
+
+
+def test_codes_are_worth_less_than_their_bits():
+    """What `worth` says, on a source that is not speech: within a tenth of the energy that codes leave."""
+    torch.manual_seed(2)
+    z = torch.randn(1, 40_000, 32) * (0.8 ** torch.arange(32)).sqrt()
+    quantizer = ResidualGritVQ(32, 6, 64, beam=4).train()
+    quantizer(z)
+    covariance = z[0].t() @ z[0] / z.shape[1]
+    for stages in (1, 3, 6):
+        values = quantizer.eval()(z, torch.tensor([stages])).values.detach()
+        bits = 6 * noise.worth(torch.tensor([float(stages)]))
+        ideal = float((noise.water(z, bits, covariance) - z).square().mean())
+        assert 0.8 < float((values - z).square().mean()) / ideal < 1.25
+
+
 def test_the_running_covariance_follows_and_is_kept():
     quantizer = ResidualGritVQ.from_config(
         QuantizerConfig(stages=3, codebook_size=16, dim=DIM, stand_in="water")
@@ -62,11 +97,18 @@ def test_the_running_covariance_follows_and_is_kept():
     assert "covariance" not in ResidualGritVQ.from_config(QuantizerConfig(dim=DIM)).state_dict()
 
 
-def test_gradients_pass():
+def test_gradients_pass_through_water():
     z = torch.randn(2, 5, DIM, requires_grad=True)
     noise.water(z, torch.tensor([5.0, math.inf]), torch.eye(DIM)).sum().backward()
     assert torch.allclose(z.grad[1], torch.ones(5, DIM), atol=1e-5)
     assert torch.isfinite(z.grad).all() and (z.grad[0] < 1).all()
+
+
+def test_a_vector_of_nothing_has_no_noise_and_a_gradient():
+    z = torch.zeros(1, 3, DIM, requires_grad=True)
+    given = noise.scaled(z, torch.tensor([5.0]), torch.eye(DIM))
+    given.sum().backward()
+    assert given.detach().abs().max() < 1e-5 and torch.isfinite(z.grad).all()
 
 
 def test_an_unknown_noise_is_refused():

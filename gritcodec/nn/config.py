@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 # Names alone: reading a configuration must not import torch.
 RADII = ("linear", "tanh", "log", "huber", "constant")
-STAND_INS = ("white", "water")
+STAND_INS = ("white", "water", "scaled")
 HEADS = ("istft", "waveform")
 # Channels of the levels of the head `waveform`.
 WAVEFORM_WIDTHS = (96, 32, 16)
@@ -36,8 +36,8 @@ class QuantizerConfig:
             or a list of one for each.
         beam: paths that the search for codes follows through the stages; 1 takes each stage's best code in turn.
         replace_below: codes used less than this share of an even share are replaced; 0 replaces none.
-        stand_in: noise in place of codes before they are drawn: `white`, or `water`, which is less where there is more
-            variance, see gritcodec.quantize.noise.
+        stand_in: noise in place of codes before they are drawn: `white`; `water`, which is less where there is more
+            variance; `scaled`, which besides grows with each vector; see gritcodec.quantize.noise.
     """
 
     stages: int = 12

@@ -65,7 +65,7 @@ class ResidualGritVQ(nn.Module):
             `initialize` is called (`noise`).
         replace_below: codes used less than this share of an even share are put beside much used ones; 0 replaces none.
         kmeans_iterations: of Lloyd's algorithm.
-        stand_in: the noise, `white` or `water`, see gritcodec.quantize.noise.
+        stand_in: the noise, `white`, `water` or `scaled`, see gritcodec.quantize.noise.
 
     Raises:
         ValueError: a setting that is none of these.
@@ -126,7 +126,8 @@ class ResidualGritVQ(nn.Module):
         self.register_buffer("turn", torch.zeros((), dtype=torch.long))
         self.register_buffer("usage", torch.full((stages, codebook_size), 1.0 / codebook_size))
         self.register_buffer("ready", torch.tensor(initialization == "normal"))
-        self.register_buffer("covariance", torch.eye(dim) if stand_in == "water" else None)
+        self.register_buffer("covariance", torch.eye(dim) if stand_in != "white" else None)
+        self.stand_in_kind = stand_in
         self.fixed_statistics = False  # for training behind a frozen encoder: use running statistics, leave them alone
         self._ready: bool | None = None
         self._cache: tuple[tuple, Tables] | None = None
@@ -220,6 +221,8 @@ class ResidualGritVQ(nn.Module):
             return noise.white(z, bits)
         if self.training:
             noise.follow(self.covariance, z)
+        if self.stand_in_kind == "scaled":
+            return noise.scaled(z, math.log2(self.codebook_size) * noise.worth(stages), self.covariance)
         return noise.water(z, bits, self.covariance)
 
     def normalize(self, latents: Tensor) -> Tensor:
