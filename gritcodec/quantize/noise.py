@@ -23,6 +23,23 @@ _FORGET = 0.1  # of the running covariance, a step: the encoder moves
 _LEAST = 1e-6
 
 
+def stand_in(kind: str, z: Tensor, stages: Tensor, stage_bits: float, covariance: Tensor | None) -> Tensor:
+    """Latents as so many stages would give them back, [B, ..., D] -> [B, ..., D].
+
+    Args:
+        kind: `white`, `water` or `scaled`.
+        z: normalized latents.
+        stages: [B], of each item.
+        stage_bits: bits that a stage's code has.
+        covariance: [D, D] of the latents; `white` needs none.
+    """
+    if covariance is None or kind == "white":
+        return white(z, stage_bits * stages)
+    if kind == "water":
+        return water(z, stage_bits * stages, covariance)
+    return scaled(z, stage_bits * worth(stages), covariance)
+
+
 def white(z: Tensor, bits: Tensor) -> Tensor:
     """Latents with the same noise in all dimensions, [B, ..., D] -> [B, ..., D].
 

@@ -127,7 +127,7 @@ class ResidualGritVQ(nn.Module):
         self.register_buffer("usage", torch.full((stages, codebook_size), 1.0 / codebook_size))
         self.register_buffer("ready", torch.tensor(initialization == "normal"))
         self.register_buffer("covariance", torch.eye(dim) if stand_in != "white" else None)
-        self.stand_in_kind = stand_in
+        self.noise_kind = stand_in
         self.fixed_statistics = False  # for training behind a frozen encoder: use running statistics, leave them alone
         self._ready: bool | None = None
         self._cache: tuple[tuple, Tables] | None = None
@@ -216,14 +216,9 @@ class ResidualGritVQ(nn.Module):
         that could fall behind.
         """
         stages = torch.full((z.shape[0],), self.stages, device=z.device) if active is None else active
-        bits = math.log2(self.codebook_size) * stages
-        if self.covariance is None:
-            return noise.white(z, bits)
-        if self.training:
+        if self.covariance is not None and self.training:
             noise.follow(self.covariance, z)
-        if self.stand_in_kind == "scaled":
-            return noise.scaled(z, math.log2(self.codebook_size) * noise.worth(stages), self.covariance)
-        return noise.water(z, bits, self.covariance)
+        return noise.stand_in(self.noise_kind, z, stages, math.log2(self.codebook_size), self.covariance)
 
     def normalize(self, latents: Tensor) -> Tensor:
         """Centre each dimension and scale all of them by one number, [..., D] -> [..., D]."""

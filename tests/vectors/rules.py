@@ -182,8 +182,7 @@ def segment_vectors(codec: gritcodec.Codec, speech: Samples, short: Samples) -> 
 
 def damaged_vectors(codec: gritcodec.Codec) -> Iterator[Vector]:
     """Yield files that were damaged."""
-    speech = clip()
-    data = codec.compress(speech[:, :60_000], RATE, bitrate=3)
+    data = codec.compress(clip()[:, :60_000], RATE, bitrate=3)
     items = places(data)
     size = items[0][0]
 
@@ -215,6 +214,12 @@ def damaged_vectors(codec: gritcodec.Codec) -> Iterator[Vector]:
     yield Vector(
         "hurt-splice", "a splice lost: a segment begins with the item behind the last frame", flipped(joined, at + 2)
     )
+    yield from _damaged_streams(codec)
+    yield Vector("hurt-all", "every packet changed: refused", data[:size] + bytes(byte ^ 0x55 for byte in data[size:]))
+
+
+def _damaged_streams(codec: gritcodec.Codec) -> Iterator[Vector]:
+    speech = clip()
     chained = live(codec, speech[:, :24_000], bitrate=3, packet_frames=4, chain=True)
     at = places(chained)[5][0]
     yield Vector(
@@ -251,7 +256,6 @@ def damaged_vectors(codec: gritcodec.Codec) -> Iterator[Vector]:
             "a live stream cut, whose number of samples nobody knows",
             stream[: places(stream)[20][0]],
         )
-    yield Vector("hurt-all", "every packet changed: refused", data[:size] + bytes(byte ^ 0x55 for byte in data[size:]))
 
 
 def refused_vectors(codec: gritcodec.Codec) -> Iterator[Vector]:
