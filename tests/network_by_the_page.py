@@ -140,7 +140,7 @@ class Network:
         spectrum = spectrum * (power + np.float32(1e-8)) ** np.float32(-0.35)
         features = np.stack([spectrum.real, spectrum.imag], -1).reshape(len(frames), -1)
         if self.weights["encoder.embed.weight"].shape[1] == 3 * BINS:
-            # `log_magnitudes`, which the page has nothing of as long as the shipped network has none.
+            # Networks without `log_magnitudes` have none of L.
             levels = np.float32(0.5) + np.float32(0.09) * np.log(power + np.float32(1e-8))
             features = np.concatenate([features, levels], 1)
         self._see("features", features)

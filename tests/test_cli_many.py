@@ -69,6 +69,12 @@ def test_folders_of_grit_files(command, here, arguments, alone):
     assert code == 2 and "is one path" in err
 
 
+@pytest.mark.parametrize("verb", ["compress", "decompress", "tokenize"])
+def test_no_jobs_are_refused_for_one_file_too(command, here, verb):
+    code, _, err = command(verb, "out/part-2.grit", "new", "--jobs", "0")
+    assert code == 2 and "--jobs" in err and err.count("\n") == 1 and not (here / "new").exists()
+
+
 def test_cut_of_a_folder(command, here, tiny_model):
     assert command("cut", "out", "new/", "--duration", "500ms", "--model", tiny_model)[0] == 0
     facts = json.loads(command("info", "new", "--json")[1])

@@ -253,6 +253,11 @@ def test_wrong_arguments(codec, waveform, rate, message):
         codec.encode(waveform, rate)
 
 
+def test_codes_without_their_rate_are_told(codec):
+    with pytest.raises(UsageError, match=r"decode takes gritcodec\.Codes .*, not ndarray"):
+        codec.decode(np.zeros((1, 3, 10), np.int64))
+
+
 def test_not_a_number(codec):
     waveform = tone(1, 100, 16000)
     waveform[0, 7] = np.nan

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from reader_by_the_book import Bytes, crc_by_the_book
 
 import gritcodec
-from gritcodec import bitstream
+from gritcodec import bitstream, model_store
 from gritcodec.bitstream import Body, ContextModel, Header, savings
 from gritcodec.bitstream.frequencies import SHARES, weights, weights_of_one
 from gritcodec.bitstream.rangecoder import Decoder, Encoder
@@ -354,6 +354,8 @@ def test_contexts_are_fitted_to_a_model_and_save_bytes(models, tmp_path):
         "8",
         "--hidden",
         "16",
+        "--wide",
+        "6",
         "--rate-weight",
         "0.01",
     ]
@@ -362,6 +364,7 @@ def test_contexts_are_fitted_to_a_model_and_save_bytes(models, tmp_path):
     quantizer = store.load(folder).quantizer
     assert quantizer.rate_weight == 0.01 and quantizer.usage.sum(-1) == pytest.approx(np.ones(12), abs=1e-4)
     assert (quantizer.perplexity() < 1000).all()
+    assert model_store.tensors(folder, "contexts.vectors")["contexts.vectors"].shape == (12, 1024, 6)
     target = tmp_path / "a.grit"
     run = [sys.executable, "-m", "gritcodec"]
     subprocess.run([*run, "compress", str(CLIP), str(target), "--model", str(folder), "--bitrate", "6"], check=True)

@@ -68,7 +68,7 @@ def test_smoke_run_of_the_shipped_recipe_through_the_command_line(tmp_path):
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "runs" / "speech-16k-smoke"
     first, *lines = done.stderr.splitlines()
-    assert first.startswith("training speech-16k-smoke, 10.7 M parameters, on the bundled clip: 4 x 2 s a step, ")
+    assert first.startswith("training speech-16k-smoke, 11.3 M parameters, on the bundled clip: 4 x 2 s a step, ")
     assert all(line.startswith("step ") for line in lines), "nobody else's warnings"
     assert any(line.startswith("step 8 of 12: loss ") for line in lines)
     assert re.search(r"^step 12: PESQ-WB .* at 1.5 / 3 / 6 kbps, the best so far$", done.stderr, re.MULTILINE)
@@ -160,8 +160,12 @@ def test_export_says_what_it_lacks(tmp_path):
 
 
 def test_the_next_network_keeps_to_its_limits():
-    recipe = Path(__file__).parent.parent / "recipes/debian-speech/speech-16k-next.yaml"
-    config = configuration.from_dict(TrainConfig, configuration.read_yaml(recipe), str(recipe))
+    recipes = Path(__file__).parent.parent / "recipes/debian-speech"
+    config, codes = (
+        configuration.from_dict(TrainConfig, configuration.read_yaml(recipe), str(recipe))
+        for recipe in (recipes / "speech-16k-next.yaml", recipes / "speech-16k-codes.yaml")
+    )
+    assert codes.network == config.network and codes.start == config.start
     network = Autoencoder(config.network)
     assert 2 * sum(p.numel() for p in network.parameters()) < 40e6  # bytes in fp16
     assert (network.config.hop_length + network.delay) / network.config.sample_rate < 0.040
@@ -231,6 +235,16 @@ def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path):
     assert not (trainer.folder / "model").exists()
 
 
+def test_items_of_few_stages_use_no_more_than_two(tmp_path):
+    # A step logs what each stage leaves of the items that use it: nothing where there are none.
+    data = settings(tmp_path, quantize_after=0, full_stages=0.0, few_stages=1.0, log_every=1, steps=4)
+    Trainer(parse(data)).run()
+    lines = [json.loads(line) for line in (tmp_path / "runs" / "tiny" / "metrics.jsonl").read_text().splitlines()]
+    left = [[line[f"error/stage-{stage:02d}"] for stage in (1, 2, 3)] for line in lines if "mel" in line]
+    assert len(left) == 4 and all(first > 0 and third == 0 for first, _, third in left)
+    assert any(second > 0 for _, second, _ in left)
+
+
 def test_minutes_limit_stops_with_a_checkpoint(tmp_path):
     trainer = Trainer(parse(settings(tmp_path, steps=10000, minutes=0.001)))
     trainer.run()
@@ -255,6 +269,7 @@ def test_damaged_checkpoint_is_refused_with_a_way_out(tmp_path):
         ({"network": {"head": "wavelet"}}, "head must be"),
         ({"network": {"quantizer": {"codebook_size": 1000}}}, "power of two"),
         ({"precision": "fp8"}, "precision must be"),
+        ({"full_stages": 0.8, "few_stages": 0.3}, "together 1 at most"),
         ({"data": 3}, "must be a mapping"),
         ({"data": {"segment": 0.99}, "network": {"hop_length": 640}}, "must be whole frames"),
     ],

@@ -1,5 +1,6 @@
 """web/, the JavaScript package: vectors, files equal to this package's, types, what is built, what npm packs."""
 
+import gzip
 import io
 import json
 import os
@@ -20,6 +21,7 @@ from gritcodec import bitstream, model_store
 from gritcodec.errors import ModelError, UsageError
 from gritcodec.page import __main__ as page_command
 from gritcodec.page import serve
+from gritcodec.page import weights as page_weights
 from gritcodec.page.write import contents, write
 from tests.vectors import building, make
 
@@ -257,6 +259,10 @@ def test_the_page_is_written(tmp_path):
             assert "http://" not in name.read_text() and "https://" not in name.read_text(), name
     with pytest.raises(UsageError, match="--force"):
         write(out)
+    packed = {path.name.partition("-")[0]: path.read_bytes() for path in (out / "weights").glob("*.safetensors.gz")}
+    plain = page_weights.files(model_store.read(model_store.resolve("speech-16k")))
+    assert {f"{name}.safetensors": gzip.decompress(data) for name, data in packed.items()} == plain
+    assert sum(map(len, packed.values())) < 0.92 * sum(map(len, plain.values()))
     (out / "weights" / "player-00000000.safetensors").write_bytes(b"old")
     (out / "mine.txt").write_bytes(b"mine")
     assert sorted(write(out, overwrite=True)) == sorted(written)

@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import gzip
 import io
 
 import chromium
@@ -173,7 +174,10 @@ def renamed(folder, name, before="speech-16k"):
     """Make a page one of another model, as far as caches can tell: `name` and other weights."""
     (player,) = (folder / "weights").glob("player-*")
     new = player.with_name(f"player-{name}.safetensors")
-    new.write_bytes(player.read_bytes().replace(before.encode().ljust(10, b"_"), name.encode().ljust(10, b"_")))
+    data = player.read_bytes()
+    # The page's own are packed; these are not, and are read all the same.
+    data = gzip.decompress(data) if player.suffix == ".gz" else data
+    new.write_bytes(data.replace(before.encode().ljust(10, b"_"), name.encode().ljust(10, b"_")))
     player.unlink()
     for file in (folder / "index.html", folder / "sw.js"):
         file.write_text(file.read_text().replace(player.name, new.name).replace("VERSION = ", f'VERSION = "{name}" + '))

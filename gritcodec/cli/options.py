@@ -190,7 +190,7 @@ KeepEnding = Annotated[
     bool, typer.Option("--keep-ending", help="Name results as in talk.mp3.grit. [default: where two would be alike]")
 ]
 CONTAINER_ENDINGS = {"grit": ".grit", "ogg": ".oga", "matroska": ".mka"}
-Jobs = Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Files to work on at once.")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Files to work on at once.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Treat damage as an error: exit code 1, no output.")]
 
 

@@ -58,7 +58,7 @@ def tokenize(
     ] = "256MB",
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", "-j", metavar="N", help="Workers. [default: 1; with --ray, as many as cores]"),
+        typer.Option("--jobs", "-j", min=1, metavar="N", help="Workers. [default: 1; with --ray, as many as cores]"),
     ] = None,
     ray: Annotated[
         str | None, typer.Option("--ray", metavar="ADDRESS", help="Of a cluster: HOST:PORT, auto, or local.")

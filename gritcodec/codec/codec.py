@@ -116,8 +116,12 @@ class Codec(Described):
             of torch as the codes are.
 
         Raises:
-            UsageError: the codes do not fit this model: stages, range, or frames that do not fit the samples.
+            UsageError: the codes do not fit this model: stages, range, or frames that do not fit the samples; or what
+                is given is no `Codes`.
         """
+        if not isinstance(codes, Codes):
+            given = type(codes).__name__
+            raise UsageError(f"decode takes gritcodec.Codes (indices, sample_rate, num_samples), not {given}")
         rate, num_samples = audio.as_rate(codes.sample_rate), whole(codes.num_samples, "num_samples")
         indices = audio.as_array(codes.indices)
         problem = code_problem(self._config, indices, rate, num_samples)

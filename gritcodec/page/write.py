@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -55,7 +56,7 @@ def write(out: str | os.PathLike[str], model: str = "speech-16k", overwrite: boo
         files.write_bytes(path, made[name])
         written.append(path)
     with files.system_errors(folder):
-        for stale in (folder / "weights").glob("*.safetensors"):
+        for stale in (folder / "weights").glob("*.safetensors*"):
             if stale not in written:
                 stale.unlink()
     return written
@@ -73,8 +74,9 @@ def contents(model: str = "speech-16k") -> dict[str, bytes]:
     named = {}
     for name, data in weights.files(found).items():
         kind = name.partition(".")[0]
-        named[kind] = f"weights/{kind}-{hashlib.sha256(data).hexdigest()[:8]}.safetensors"
-        made[named[kind]] = data
+        # A tenth less to fetch from any server. Where one says that .gz is an encoding, the browser unpacks it.
+        named[kind] = f"weights/{kind}-{hashlib.sha256(data).hexdigest()[:8]}.safetensors.gz"
+        made[named[kind]] = gzip.compress(data, 9, mtime=0)
     index = _static()[_INDEX].decode()
     index = index.replace("@PLAYER@", named["player"]).replace("@ENCODER@", named.get("encoder", ""))
     index = index.replace("@SAMPLES@", "yes" if samples else "")

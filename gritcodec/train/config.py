@@ -162,6 +162,7 @@ class TrainConfig:
         redraw: steps at which the codes are drawn afresh from the latents of that moment; an encoder that has
             moved on leaves codes behind that no latent reaches any more.
         full_stages: share of items that use all stages; the others draw their number of stages uniformly.
+        few_stages: share of items that use one stage or two: of fourteen, the first alone is seldom drawn.
         log_every, audio_every, checkpoint_every: steps between log lines, audio logs and checkpoints.
         validate_every: steps between validations on fixed unseen voices, once there are codes; 0 for none. The
             weights with the best score are kept in the run's `best`.
@@ -181,6 +182,7 @@ class TrainConfig:
     draw_vectors: int = 65536
     redraw: tuple[int, ...] = ()
     full_stages: float = 0.4
+    few_stages: float = 0.0
     log_every: int = 50
     audio_every: int = 1000
     checkpoint_every: int = 500
@@ -196,6 +198,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.precision not in ("bf16", "no"):
             raise ValueError(f"precision must be bf16 or no, got '{self.precision}'")
+        if min(self.full_stages, self.few_stages) < 0 or self.full_stages + self.few_stages > 1:
+            raise ValueError("full_stages and few_stages are shares of the items: not below 0, together 1 at most")
         if self.steps < 1 or self.accumulate < 1 or self.data.batch % self.accumulate:
             raise ValueError("steps and accumulate must be at least 1, and accumulate must divide data.batch")
         hop, rate = self.network.hop_length, self.network.sample_rate

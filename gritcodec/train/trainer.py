@@ -300,7 +300,11 @@ class Trainer:
         """Stages each item uses (quantizer dropout), the same for every rank's view of a step."""
         draw = random.Random(f"stages/{self.config.seed}/{step}")
         stages = self.network.quantizer.stages
-        chosen = [stages if draw.random() < self.config.full_stages else draw.randint(1, stages) for _ in range(count)]
+        full, few = self.config.full_stages, self.config.few_stages
+        chosen = []
+        for _ in range(count):
+            place = draw.random()
+            chosen.append(stages if place < full else draw.randint(1, min(stages, 2) if place < full + few else stages))
         return torch.tensor(chosen)
 
     @torch.no_grad()

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import test from 'node:test'
+import { gzipSync } from 'node:zlib'
 import { load, peel, readAll, Reader, toWav } from '../src/index.js'
 import { Kernel } from '../src/kernel.js'
 import { bytesOf, codec } from './view.mjs'
@@ -34,6 +35,15 @@ test('bytes of any kind', async () => {
   for (const shift of [0, 1]) {
     const weights = Buffer.concat([Buffer.alloc(shift), fs.readFileSync(`${WEIGHTS}/player.safetensors`)]).subarray(shift)
     assert.deepEqual((await load(weights)).decompress(file).channels, known)
+  }
+})
+test('weights packed by gzip, as the page has them', async () => {
+  const packed = gzipSync(fs.readFileSync(`${WEIGHTS}/player.safetensors`)), coder = gzipSync(fs.readFileSync(`${WEIGHTS}/encoder.safetensors`))
+  const again = await load(packed, { encoder: coder })
+  assert.deepEqual(again.decompress(file).channels, codec.decompress(file).channels)
+  assert.ok(again.canRecord)
+  for (const bad of [packed.subarray(0, packed.length >> 1), Buffer.concat([packed.subarray(0, 99), Buffer.alloc(99)])]) {
+    await assert.rejects(load(bad), (e) => e.name === 'ModelError' && /^the weights cannot be unpacked: [^\n]+$/.test(e.message))
   }
 })
 test('only the end is damaged', () => {

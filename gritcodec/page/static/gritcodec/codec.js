@@ -7,7 +7,7 @@ import { Books, Decoder, Encoder } from './network.js'
 import { Player, rescaled } from './player.js'
 import { Recorder } from './recorder.js'
 import { Sender } from './sender.js'
-import { aboutOf, readTensors } from './weights.js'
+import { aboutOf, readTensors, unpacked } from './weights.js'
 
 /** @typedef {import('./types.js').Header} Header */
 /** @typedef {import('./types.js').Source} Source */
@@ -52,12 +52,12 @@ export async function bodyOf(answer, progress) {
 
 /**
  * Make a model ready.
- * @param {Source} player bytes or address of player.safetensors
- * @param {{encoder?: Source, progress?: (received: number, total: number) => void}} [options] encoder: of encoder.safetensors, which only recording needs
+ * @param {Source} player bytes or address of player.safetensors, or of the same packed by gzip
+ * @param {{encoder?: Source, progress?: (received: number, total: number) => void}} [options] encoder: of encoder.safetensors, packed or not, which only recording needs
  * @returns {Promise<Codec>}
  */
 export async function load(player, { encoder, progress } = {}) {
-  const { tensors, metadata } = readTensors(await bytesOf(player, progress))
+  const { tensors, metadata } = readTensors(await unpacked(await bytesOf(player, progress)))
   const codec = new Codec(await Kernel.load(), tensors, aboutOf(metadata))
   if (encoder) await codec.loadEncoder(encoder)
   return codec
@@ -88,7 +88,7 @@ export class Codec {
   /** What recording needs. @param {Source} source bytes or address of encoder.safetensors @param {(received: number, total: number) => void} [progress] */
   async loadEncoder(source, progress) {
     if (this.coder) return
-    const { tensors, metadata } = readTensors(await bytesOf(source, progress))
+    const { tensors, metadata } = readTensors(await unpacked(await bytesOf(source, progress)))
     if (aboutOf(metadata).fingerprint !== this.fingerprint) throw new ModelError('the encoder is another model\'s')
     this.coder = new Encoder(this.kernel, tensors, this.about, this.books)
   }
