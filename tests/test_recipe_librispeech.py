@@ -89,6 +89,7 @@ def error_of(done: subprocess.CompletedProcess[str]) -> str:
     return last
 
 
+@pytest.mark.slow
 def test_the_whole_recipe_from_corpus_to_scores(librispeech, tmp_path):
     lines = packed(librispeech, tmp_path / "packed")
     assert len(lines) == 9 and {line["source"] for line in lines} == {"librispeech/train-clean-100"}

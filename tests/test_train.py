@@ -92,7 +92,7 @@ def command(*arguments, **options):
     return subprocess.run(line, capture_output=True, text=True, **options)
 
 
-@pytest.mark.parametrize("codes", [True, False])
+@pytest.mark.parametrize("codes", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_a_run_that_is_stopped_says_where_it_stands_and_is_exported(tmp_path, codes):
     """Before the first validation, and before there are codes too: then some are drawn to listen to."""
     changes = {"steps": 10**6, "quantize_after": 2 if codes else 10**6, "log_every": 10**6, "checkpoint_every": 10**6}
@@ -126,7 +126,7 @@ def test_a_quiet_run_says_nothing(tmp_path):
     assert (tmp_path / "runs" / "tiny" / "model").is_dir()
 
 
-@pytest.mark.parametrize("size", [500, 20_000, 60_000])
+@pytest.mark.parametrize("size", [*(pytest.param(size, marks=pytest.mark.slow) for size in (500, 60_000)), 20_000])
 def test_a_full_disk_is_no_bug(tmp_path, size):
     """Whichever file it is that has no room; the checkpoint that was there before stays as it was."""
     resource = pytest.importorskip("resource", reason="needs a Unix")

@@ -147,6 +147,7 @@ def test_an_exploding_gradient_stops_the_run(tmp_path):
         trainer.run()
 
 
+@pytest.mark.slow
 def test_validation_keeps_the_best_and_export_ships_it(tmp_path):
     trainer = Trainer(parse(settings(tmp_path, validate_every=4)))
     trainer.run()
@@ -179,6 +180,7 @@ def test_validation_keeps_the_best_and_export_ships_it(tmp_path):
         export(tmp_path / "nothing")
 
 
+@pytest.mark.slow
 def test_the_best_score_survives_a_resume(tmp_path):
     trainer = Trainer(parse(settings(tmp_path, validate_every=4)))
     trainer.run()
