@@ -145,13 +145,16 @@ def _smoke(corpus: str) -> None:
     import joint
     import latents
 
+    from gritcodec import model_store
+
     torch.manual_seed(0)
     _quiet()
     latents.STEPS, latents.FIRST, joint.STEPS = 2, 512, 2
     joint.FIRST_BATCHES = joint.VALID_BATCHES = joint.CODED_BATCHES = 1
+    dim = model_store.read(model_store.resolve("speech-16k")).config.quantizer.dim
     cache = {
-        "train": torch.randn(20, 100, 64),
-        "valid": torch.randn(4, 100, 64),
+        "train": torch.randn(20, 100, dim),
+        "valid": torch.randn(4, 100, dim),
         "audio": 0.1 * torch.randn(4, 32000),
     }
     start = joint.Codec().state_dict()
