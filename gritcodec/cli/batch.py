@@ -16,7 +16,7 @@ from pathlib import Path
 from gritcodec import messages
 from gritcodec.cli.console import print_table
 from gritcodec.cli.naming import Job
-from gritcodec.errors import OutputError, UsageError
+from gritcodec.errors import OutputError
 from gritcodec.messages import DAMAGED, explain, visible
 
 _SECONDS_TO_TIDY = 10
@@ -65,8 +65,6 @@ def run(
     Returns:
         0, 1 where a file failed, 3 where one was damaged.
     """
-    if processes < 1:
-        raise UsageError(f"--jobs must be 1 or more, not {processes}")
     began = last = time.perf_counter()
     there = [_skipped(job, difference) for job in jobs if not force and job.target.exists()]
     todo = [job for job in jobs if force or not job.target.exists()]

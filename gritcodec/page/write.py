@@ -56,8 +56,9 @@ def write(out: str | os.PathLike[str], model: str = "speech-16k", overwrite: boo
         files.write_bytes(path, made[name])
         written.append(path)
     with files.system_errors(folder):
-        for stale in (folder / "weights").glob("*.safetensors*"):
-            if stale not in written:
+        # Pages of before had them unpacked.
+        for stale in (folder / "weights").iterdir():
+            if stale.name.endswith((".safetensors", ".safetensors.gz")) and stale not in written:
                 stale.unlink()
     return written
 

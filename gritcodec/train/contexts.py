@@ -86,23 +86,20 @@ def _integer(vectors: Tensor) -> tuple[Tensor, Tensor]:
     return rounded.to(torch.int8), shift.to(torch.uint8)
 
 
-def _widest(vectors: Tensor, codes: Tensor, count: int) -> Tensor:
-    """Directions in which latents vary most, [dim, count], orthonormal; arguments as of `_lasting`."""
-    latents = sum(v[codes[:, s].long()] for s, v in enumerate(vectors)).flatten(0, 1)
-    latents = latents - latents.mean(0)
-    return torch.linalg.eigh(latents.T @ latents).eigenvectors.flip(1)[:, :count]
-
-
-def _lasting(vectors: Tensor, codes: Tensor, count: int) -> Tensor:
-    """Directions in which latents are most alike from frame to frame, [dim, count], orthonormal.
-
-    Args:
-        vectors: [stages, size, dim].
-        codes: [stretches, stages, T] to learn from.
-        count: of directions.
-    """
+def _latents(vectors: Tensor, codes: Tensor) -> Tensor:
+    """Latents of all stages around their mean, [stretches, T, dim], of vectors [stages, size, dim] and codes."""
     latents = sum(v[codes[:, s].long()] for s, v in enumerate(vectors))
-    latents = latents - latents.mean((0, 1))
+    return latents - latents.mean((0, 1))
+
+
+def _widest(latents: Tensor, count: int) -> Tensor:
+    """Directions in which latents [stretches, T, dim] vary most, [dim, count], orthonormal."""
+    flat = latents.flatten(0, 1)
+    return torch.linalg.eigh(flat.T @ flat).eigenvectors.flip(1)[:, :count]
+
+
+def _lasting(latents: Tensor, count: int) -> Tensor:
+    """Directions in which latents [stretches, T, dim] are most alike from frame to frame, [dim, count], orthonormal."""
     shared = latents[:, 1:].flatten(0, 1).T @ latents[:, :-1].flatten(0, 1)
     values, directions = torch.linalg.eigh(shared + shared.T)
     return directions[:, values.abs().argsort(descending=True)[:count]]
@@ -197,12 +194,11 @@ def fit(network: Autoencoder, train: Tensor, settings: Fit) -> dict[str, NDArray
     exact = code_vectors(network)
     exact = exact / exact[0].std()
     stages, size = exact.shape[:2]
-    sample = train[:: max(len(train) // _SAMPLE, 1)]
-    directions = _lasting(exact, sample, settings.narrow)
+    latents = _latents(exact, train[:: max(len(train) // _SAMPLE, 1)])
     found: dict[str, NDArray] = {}
     tables = []
-    own = exact @ _widest(exact, sample, settings.wide) if exact.shape[2] > settings.wide else exact
-    for name, values in (("vector", own), ("narrow", exact @ directions)):
+    own = exact @ _widest(latents, settings.wide) if exact.shape[2] > settings.wide else exact
+    for name, values in (("vector", own), ("narrow", exact @ _lasting(latents, settings.narrow))):
         rounded, shift = _integer(values)
         found |= {"vectors" if name == "vector" else name: rounded.numpy(), f"{name}_shift": shift.numpy()}
         tables.append(rounded.float() * torch.exp2(shift.float())[:, None, None] / ONE)

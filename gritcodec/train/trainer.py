@@ -304,7 +304,8 @@ class Trainer:
         chosen = []
         for _ in range(count):
             place = draw.random()
-            chosen.append(stages if place < full else draw.randint(1, min(stages, 2) if place < full + few else stages))
+            most = min(stages, 2) if place < full + few else stages
+            chosen.append(stages if place < full else draw.randint(1, most))
         return torch.tensor(chosen)
 
     @torch.no_grad()

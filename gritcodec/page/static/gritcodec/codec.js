@@ -50,6 +50,9 @@ export async function bodyOf(answer, progress) {
   return out
 }
 
+/** Tensors and metadata of weights, packed or not. @param {Source} source @param {(received: number, total: number) => void} [progress] */
+const weightsOf = async (source, progress) => readTensors(await unpacked(await bytesOf(source, progress)))
+
 /**
  * Make a model ready.
  * @param {Source} player bytes or address of player.safetensors, or of the same packed by gzip
@@ -57,7 +60,7 @@ export async function bodyOf(answer, progress) {
  * @returns {Promise<Codec>}
  */
 export async function load(player, { encoder, progress } = {}) {
-  const { tensors, metadata } = readTensors(await unpacked(await bytesOf(player, progress)))
+  const { tensors, metadata } = await weightsOf(player, progress)
   const codec = new Codec(await Kernel.load(), tensors, aboutOf(metadata))
   if (encoder) await codec.loadEncoder(encoder)
   return codec
@@ -88,7 +91,7 @@ export class Codec {
   /** What recording needs. @param {Source} source bytes or address of encoder.safetensors @param {(received: number, total: number) => void} [progress] */
   async loadEncoder(source, progress) {
     if (this.coder) return
-    const { tensors, metadata } = readTensors(await unpacked(await bytesOf(source, progress)))
+    const { tensors, metadata } = await weightsOf(source, progress)
     if (aboutOf(metadata).fingerprint !== this.fingerprint) throw new ModelError('the encoder is another model\'s')
     this.coder = new Encoder(this.kernel, tensors, this.about, this.books)
   }
