@@ -8,13 +8,13 @@ import { fileURLToPath } from 'node:url'
 
 const here = path.dirname(fileURLToPath(import.meta.url))
 const shipped = path.join(here, '..', 'gritcodec', 'page', 'static')
+const asc = path.join(here, 'node_modules', 'assemblyscript', 'bin', 'asc.js')
 const check = process.argv.includes('--check')
 
 /** The kernel as a module that holds its bytes. */
 function kernel() {
   const out = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'kernel-')), 'kernel.wasm')
   const options = ['-O3', '--noAssert', '--runtime', 'stub', '--importMemory', '--enable', 'simd', '--converge']
-  const asc = path.join(here, 'node_modules', 'assemblyscript', 'bin', 'asc.js')
   const run = spawnSync(process.execPath, [asc, path.join('kernel', 'index.ts'), '-o', out, ...options], { cwd: here, encoding: 'utf8' })
   if (run.status !== 0) throw new Error(run.stderr || String(run.error))
   const text = fs.readFileSync(out).toString('base64').replace(/.{116}/g, "$&' +\n  '")
@@ -33,7 +33,7 @@ function pages(made) {
   return found
 }
 
-const there = fs.existsSync(path.join(here, 'node_modules', 'assemblyscript')) && !process.argv.includes('--page')
+const there = fs.existsSync(asc) && !process.argv.includes('--page')
 if (!there && !check) throw new Error('npm ci comes first')
 const made = there ? kernel() : null
 const wrong = []
