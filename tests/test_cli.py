@@ -46,6 +46,15 @@ def assert_error(result, code, *words):
         assert word in result[2]
 
 
+def test_what_is_said_of_a_few_samples(command, tmp_path):
+    soundfile.write(tmp_path / "few.wav", np.full(16, 0.1), 16_000, subtype="PCM_16")
+    code, out, err = command("compress", tmp_path / "few.wav")
+    size = (tmp_path / "few.grit").stat().st_size
+    assert code == 0 and err == "" and f" {size / 32:.2g} times larger than 16-bit PCM, " in out
+    code, out, _ = command("info", tmp_path / "few.grit", "--json")
+    assert code == 0 and json.loads(out)["ratio"] == float(f"{32 / size:.2g}")
+
+
 def test_there_and_back(command, clip, tmp_path):
     code, out, err = command("compress", clip, "--bitrate", "1.5")
     packed = tmp_path / "clip.grit"

@@ -31,8 +31,9 @@ def kbps(header: Header, size: int) -> float | None:
 
 
 def ratio(header: Header, size: int) -> float:
-    """Return how many times smaller than 16-bit PCM a file of `size` bytes is."""
-    return round(2 * header.channels * (header.num_samples or 0) / size, 1)
+    """Return how many times smaller than 16-bit PCM a file of `size` bytes is; below 1 for a few samples."""
+    times = 2 * header.channels * (header.num_samples or 0) / size
+    return round(times, 1) if times >= 1 else float(f"{times:.2g}")
 
 
 def describe_size(header: Header, size: int) -> str:
@@ -42,7 +43,9 @@ def describe_size(header: Header, size: int) -> str:
     # What is asked for is of each channel.
     channels = f" for {header.channels} channels" if header.channels > 1 else ""
     rate = f"{kbps(header, size):.2f} kbps{channels}"
-    return f"{size:,} bytes, {rate}, {ratio(header, size):g} times smaller than 16-bit PCM"
+    times = ratio(header, size)
+    smaller = f"{times:g} times smaller" if times >= 1 else f"{1 / times:.2g} times larger"
+    return f"{size:,} bytes, {rate}, {smaller} than 16-bit PCM"
 
 
 def describe_seconds(seconds: float) -> str:
