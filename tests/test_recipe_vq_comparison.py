@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 ROOT = Path(__file__).parent.parent
 RECIPE = ROOT / "recipes" / "vq-comparison"
@@ -23,6 +25,18 @@ def test_every_method_goes_through_its_levels(tmp_path):
     for result in results:
         assert 0 < result["usage"] <= 1 and 0 < result["perplexity"] <= 1 and result["gradient"] > 0, result
         assert result["log_mel"] > 0 and result["si_sdr"] < 20, result
+
+
+def test_runs_of_other_weights_are_not_gone_on_with(tmp_path):
+    """Latents are cached with the fingerprint of the weights that they are of."""
+    kept = tmp_path / "runs" / "vq-comparison" / "latents.safetensors"
+    kept.parent.mkdir(parents=True)
+    save_file({"train": torch.zeros(1)}, kept, {"fingerprint": "0" * 16})
+    command = [sys.executable, RECIPE / "compare.py", "--only", "latents", "--corpus", ROOT / "gritcodec" / "clips"]
+    done = subprocess.run(list(map(str, command)), cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and "of other weights than the shipped ones" in done.stderr
+    assert kept.exists() and not (tmp_path / "docs").exists()
 
 
 def test_the_pages_count_the_methods_that_are_in_the_tables():

@@ -71,7 +71,10 @@ def prepare(corpus: str, levels: set[str]) -> None:
     import joint
     import latents
 
-    if "latents" in levels and not LATENTS.is_file():
+    if "latents" in levels and LATENTS.is_file():
+        if not latents.are_of_now(LATENTS):
+            sys.exit(f"{LATENTS} is of other weights than the shipped ones: move {FOLDER} away, and begin anew")
+    elif "latents" in levels:
         print("caching latents", file=sys.stderr, flush=True)
         latents.prepare(corpus, LATENTS)
     if "joint" in levels and not START.is_file():

@@ -1,6 +1,6 @@
 """First level: every quantizer inside a small autoencoder of cached latents; seconds a run.
 
-x [N, 64] are the shipped encoder's latents. z = LayerNorm(x + MLP(x)) is quantized, y = q + MLP(q) is to be x again.
+x [N, dim] are the shipped encoder's latents. z = LayerNorm(x + MLP(x)) is quantized, y = q + MLP(q) is to be x again.
 Encoder, quantizer and decoder are trained together, so a quantizer's gradient matters; y goes through the shipped
 decoder to be heard. A run depends on method, K and seed alone.
 """
@@ -46,7 +46,20 @@ def prepare(corpus: str, path: Path) -> None:
         if split == "valid":
             tensors["audio"] = torch.cat(found)
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, {"fingerprint": _shipped()})
+
+
+def _shipped() -> str:
+    """Fingerprint of the shipped model."""
+    return model_store.read(model_store.resolve("speech-16k")).fingerprint.hex()
+
+
+def are_of_now(path: Path) -> bool:
+    """Whether cached latents are of the shipped weights; runs beside them are of the same ones."""
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        return (file.metadata() or {}).get("fingerprint") == _shipped()
 
 
 class Residual(nn.Module):
