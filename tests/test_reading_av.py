@@ -20,6 +20,7 @@ MADE = [
     ("fragmented.mp4", "-c:a aac -movflags frag_keyframe+empty_moov", True),
     ("a.mov", "-c:a pcm_s16le", True),
     ("alac.m4a", "-c:a alac", True),
+    ("alac.caf", "-c:a alac", True),
     ("opus.mp4", "-c:a libopus -ar 48000", True),
     ("mp3.mp4", "-c:a libmp3lame -ar 44100", False),
     ("ac3.mp4", "-c:a ac3 -ar 48000", False),
@@ -69,6 +70,21 @@ def test_beginnings_and_lengths(clip, tmp_path, name, options, tells):
     else:
         # Encoders fill up the last frame, and G.722 and AC-3 of FFmpeg keep their delay back at the end.
         assert length - 512 <= found.shape[1] <= length + 2 * 1152
+
+
+@pytest.mark.parametrize("samples", [40_000, 16_137, 8_292])
+def test_the_end_of_apple_lossless_in_caf(tmp_path, samples):
+    """As FFmpeg 8 writes it, which cuts the end of its own files when it reads them."""
+    sound = np.round(32767 * speech(SECONDS)[:samples]).astype(np.int16)
+    with av.open(str(tmp_path / "a.caf"), "w", format="caf") as target:
+        stream = target.add_stream("alac", rate=RATE, layout="mono", format="s16p")
+        for at in range(0, samples, 4096):
+            frame = av.AudioFrame.from_ndarray(sound[None, at : at + 4096], format="s16p", layout="mono")
+            frame.sample_rate, frame.pts = RATE, at
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
+    found, reader = read_both(tmp_path / "a.caf")
+    assert np.array_equal(found[0], sound.astype(np.float32) / 32768) and reader.damage == []
 
 
 @pytest.mark.parametrize("options", [["--quality", "8"], ["-w", "--quality", "4"], ["-n", "--vbr"]])

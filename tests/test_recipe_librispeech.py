@@ -21,6 +21,7 @@ import soxr
 import yaml
 
 from gritcodec.errors import ConfigError
+from gritcodec.train.clips import blocks
 from gritcodec.train.config import DataConfig
 from gritcodec.train.data import open_corpus
 
@@ -212,6 +213,14 @@ def test_any_folder_of_audio_is_taken_and_long_files_are_cut(tmp_path):
     assert [line["speaker"] for line in lines] == ["alone", "anna", "bert", "bert", "bert"]
     assert all(43.0 < line["samples"] / RATE < 43.5 for line in lines[2:])
     assert "valid" in {line["split"] for line in lines}
+
+
+def test_parts_of_an_mp3_are_what_it_holds(tmp_path):
+    """Sought between them, the first frames of each part would be other sound (findings/soundfile-mp3-in-blocks.sh)."""
+    soundfile.write(tmp_path / "long.mp3", CLIP, RATE, compression_level=0.9, bitrate_mode="VARIABLE")
+    whole = soundfile.read(tmp_path / "long.mp3", dtype="float32")[0]
+    parts = [part for part, rate in blocks(tmp_path / "long.mp3", 0.5) if rate == RATE]
+    assert len(parts) > 10 and np.abs(np.concatenate(parts, axis=1)[0] - whole).max() < 1e-6
 
 
 def test_music_keeps_channels_levels_and_ends(tmp_path):

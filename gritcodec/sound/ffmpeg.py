@@ -235,6 +235,10 @@ class _Span:
         if self.is_exact or self._kind.startswith(_HONEST):
             own = None if stream.duration is None else float(stream.duration * self._base)
             self.promised = own or (container.duration / 1e6 if container.duration else None)
+        # Its last packet is as short as the sound is, and FFmpeg 8 cuts it by what is missing in it once more.
+        # What the file says is the most there is: that of FFmpeg 5 counts whole packets.
+        self._is_lossless_caf = self._kind == "caf" and self._codec == "alac"
+        self._length = stream.duration * self._base if self._is_lossless_caf and stream.duration else None
 
     def take(self, packet: Any, given: Fraction) -> Fraction:
         """Note what a packet says, before it is decoded; return the seconds that are lost before it.
@@ -246,7 +250,7 @@ class _Span:
             if packet.has_sidedata("skip_samples"):
                 self._skipped = int.from_bytes(bytes(packet.get_sidedata("skip_samples"))[:4], "little")
             is_amr = self._kind.startswith("mov") and "amrnb" in self._codec and self._first == _AMR_EDIT
-            if is_amr or self._codec in ("wmav1", "wmav2"):
+            if is_amr or self._is_lossless_caf or self._codec in ("wmav1", "wmav2"):
                 from av.codec.context import Flags2
 
                 self._context.flags2 |= Flags2.skip_manual
@@ -300,6 +304,8 @@ class _Span:
         """Return the samples of all packets that were taken so far; None where the file does not tell to the sample."""
         if self._itunes is not None:
             return self._itunes
+        if self._length is not None:
+            return round(self._length * rate)
         is_mov = self._kind.startswith("mov")
         in_ogg = self._kind == "ogg" and self._codec in ("speex", "libspeex")
         if not self._is_timed or not (is_mov or in_ogg):

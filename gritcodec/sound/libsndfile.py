@@ -26,8 +26,12 @@ _GSM = {"samplerate": 8000, "channels": 1, "format": "RAW", "subtype": "GSM610"}
 _stderr_lock = threading.Lock()
 
 
-class _Forward(soundfile.SoundFile):
-    """A file that is not sought in after each read: behind the last block of a FLAC of unknown length that fails."""
+class Forward(soundfile.SoundFile):
+    """A file that is not sought in after each read, as soundfile does.
+
+    Behind the last block of a FLAC of unknown length that fails; in an MP3 what is read next is other sound at first
+    (findings/soundfile-flac-of-unknown-length.sh, findings/soundfile-mp3-in-blocks.sh).
+    """
 
     def seekable(self) -> bool:
         """Not while it is read."""
@@ -94,9 +98,9 @@ class Handle:
             with _silence(self._quiet):
                 if self._stream is not None:
                     self._stream.seek(0)
-                    self.file = _Forward(self._stream, "r", **self._form)
+                    self.file = Forward(self._stream, "r", **self._form)
                 else:
-                    self.file = _Forward(native(str(self._path)), "r")
+                    self.file = Forward(native(str(self._path)), "r")
         # TypeError and ValueError: what soundfile raises for names that end in .raw.
         except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError) as error:
             if self._path is not None and not os.access(self._path, os.R_OK):

@@ -108,8 +108,10 @@ def blocks(path: Path, seconds: float) -> Iterator[tuple[Waveform, int]]:
     """
     import soundfile
 
+    from gritcodec.sound.libsndfile import Forward, native
+
     try:
-        with soundfile.SoundFile(path) as file:
+        with Forward(native(path)) as file:
             longest = max(round(seconds * file.samplerate), 1)
             count = -(-file.frames // longest)
             # A damaged header may promise any length: then parts are as long as they may be, to the end of the data.
