@@ -27,6 +27,8 @@ _MP2_DELAY = 481
 _MPEG_RESERVE = 4
 # What wav files call Layers I and II, and III.
 _MPEG_IN_WAV = (0x50, 0x55)
+# GSM 06.10 in wav files, bytes and samples of its blocks.
+_GSM_IN_WAV, _GSM_BLOCK_BYTES, _GSM_BLOCK_SAMPLES = 0x31, 65, 320
 _TAGS = 1 << 20
 
 
@@ -197,6 +199,11 @@ def _other_wav(source: Input, stream: Any, layout: Layout) -> Sound:
         damage.append(cut_off(there / layout.byte_rate, layout.size / layout.byte_rate))
     # The last block of ADPCM is filled up; `fact` tells how much of it is sound.
     most = layout.frames if layout.frames and not damage and layout.size is not None else None
+    if layout.coding == _GSM_IN_WAV:
+        # libsndfile takes the byte that makes an odd length even for one block more, often a loud one.
+        size = there if layout.size is None else min(there, layout.size)
+        whole = size // _GSM_BLOCK_BYTES * _GSM_BLOCK_SAMPLES
+        most = whole if most is None else min(most, whole)
     reader = SndReader(Handle(source.name, path, None if path else given), source.close, damage or None, most)
     reader.tags = layout.tags or reader.tags
     reader.chapters = _chapters(layout)
