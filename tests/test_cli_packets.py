@@ -30,6 +30,16 @@ def test_packets_hold_what_was_asked_for(tmp_path, tiny_model):
     assert all(8 * size / 12 <= 3010 for size in sizes.values())
 
 
+@pytest.mark.parametrize("seconds", [5, 11])
+def test_short_packets_keep_to_the_bitrate_or_say_so(tmp_path, seconds):
+    """What packets have beside their bodies is paid out of the bitrate, in short recordings too."""
+    soundfile.write(tmp_path / "in.wav", tone(1, 16_000 * seconds, 16_000)[0], 16_000)
+    for packet, asked, said in (("40ms", 3, ""), ("80ms", 6, ""), ("20ms", 1, "packets of 20 ms cost 3")):
+        done = run("compress", tmp_path / "in.wav", tmp_path / "out.grit", "--packet", packet, "-b", asked, "--force")
+        kbps = json.loads(run("info", tmp_path / "out.grit", "--json").out)["kbps"]
+        assert done.code == 0 and ((kbps < 1.1 * asked and done.err == "") if not said else said in done.err)
+
+
 @pytest.mark.parametrize("asked", ["0", "5ms", "11s", "64 frames", "nan", "-1"])
 def test_no_such_packet(tmp_path, tiny_model, asked):
     soundfile.write(tmp_path / "in.wav", tone(1, RATE, RATE).T, RATE)

@@ -188,6 +188,7 @@ def test_it_peels_as_truncate_does(kbps, codec, tmp_path):
     for name, data in {
         "long": codec.compress(sound, 16_000, bitrate=3),
         "short": codec.compress(sound[:, :90_000], 16_000),
+        "short, in packets of 80 ms": codec.compress(sound[:, :90_000], 16_000, packet_frames=4),
     }.items():
         plain = building.as_plain(codec, data)
         kinds = {"coded": data, "plain": plain, "live": building.live(codec, sound, bitrate=4)}

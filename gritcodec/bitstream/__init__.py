@@ -26,6 +26,7 @@ from gritcodec.bitstream.header import (
     MAX_PACKET_FRAMES,
     MAX_SAMPLE_RATE,
     MAX_SAMPLES,
+    PACKET_FRAMES,
     PLAIN,
     VERSION,
     Header,
@@ -36,10 +37,6 @@ from gritcodec.bitstream.packing import CodeArray, Coding
 from gritcodec.bitstream.plan import granted_kbps, needed_stages
 from gritcodec.bitstream.reader import Damage, Reader
 from gritcodec.bitstream.writer import Body, LiveWriter, Part, Writer, assemble, assemble_within, pause_parts
-
-# Every packet of a file that this package writes has so many frames where nothing else is asked for, but those before
-# a pause and at the end.
-PACKET_FRAMES = 64
 
 __all__ = [
     "CHAINED",

@@ -22,6 +22,9 @@ MAX_SAMPLE_RATE = 768_000
 MAX_STAGES = 63
 MAX_SAMPLES = (1 << 42) - 2
 MAX_PACKET_FRAMES = 512
+# Every packet of a file that this package writes has so many frames where nothing else is asked for, but those before
+# a pause and at the end.
+PACKET_FRAMES = 64
 MAX_FRAME_RATE = 16_383
 # What a reader may have to hold at once; 255 channels of 12 stages of 64 codes of 10 bits are a quarter of it.
 MAX_BODY_BYTES = 1 << 20

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gritcodec.bitstream.ending import INDEX_STEP, Index
-from gritcodec.bitstream.header import PLAIN, Header
+from gritcodec.bitstream.header import PACKET_FRAMES, PLAIN, Header
 from gritcodec.bitstream.items import packet_overhead
 
 Stages = NDArray[np.int64]
@@ -99,7 +99,7 @@ def for_bitrate(header: Header, sizes: Sequence[Sequence[int]], around: Frame, k
         sizes: for every packet the bytes of its body with 1, 2, ... stages.
         around: what there is beside.
         kbps: what the file may cost, each channel, unless a single stage costs more: all bytes together from 10 s
-            on, the bodies of packets alone in shorter recordings.
+            on, the bodies of packets alone in shorter recordings, and what packets below 64 frames have beside them.
 
     Returns:
         int64 [packets], 1 or more each.
@@ -108,9 +108,21 @@ def for_bitrate(header: Header, sizes: Sequence[Sequence[int]], around: Frame, k
     sizes = [row[:most] for row in sizes]
     if not is_short(header):
         return for_size(header, sizes, around, budget_bytes(header, kbps))
-    stages = max(nominal_stages(header, kbps), 1)
-    limit = sum(stages * header.block_bytes(count) for count in around.frames.tolist())
+    limit = _short_budget(header, around.frames.tolist(), max(nominal_stages(header, kbps), 1))
     return _within(sizes, lambda table, chosen: int(table[np.arange(len(chosen)), chosen - 1].sum()), limit)
+
+
+def _short_budget(header: Header, frames: list[int], stages: int) -> int:
+    """Return the bytes that the bodies of a short recording's packets may have.
+
+    Packets that are shorter than usual pay for what they have beside their bodies, and usual ones would not.
+    """
+    if header.packet_frames >= PACKET_FRAMES:
+        return sum(stages * header.block_bytes(count) for count in frames)
+    usual, rest = divmod(sum(frames), PACKET_FRAMES)
+    bodies = stages * (usual * header.block_bytes(PACKET_FRAMES) + header.block_bytes(rest))
+    beside = sum(packet_overhead(count, header) for count in frames)
+    return bodies - max(beside - (usual + (rest > 0)) * packet_overhead(header.packet_frames, header), 0)
 
 
 def for_size(header: Header, sizes: Sequence[Sequence[int]], around: Frame, limit: int) -> Stages:

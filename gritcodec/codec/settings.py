@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from gritcodec.bitstream import Header, granted_kbps
+from gritcodec.bitstream import PACKET_FRAMES, Header, granted_kbps
 from gritcodec.codec.about import About
 from gritcodec.containers import remux
 from gritcodec.errors import UsageError
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Progress = Callable[[float, float | None, int], None]
 
 _SAME_KBPS = 1e-6
+# Of the bitrate: the header of a short recording may take 10 %.
+_MOST_BESIDE = 1.15
 
 
 @dataclass(frozen=True)
@@ -80,15 +82,21 @@ class Settings:
                 yield f"the recording is {seconds:.2f} s long: there is no place for the mark '{name}' at {place:g} s"
 
 
-def bitrate_notes(header: Header, asked: float | None) -> Iterator[str]:
+def bitrate_notes(header: Header, asked: float | None, size: int | None = None) -> Iterator[str]:
     """Yield a line where a recording has another bitrate than it was asked for.
 
     Args:
         header: as it stands at the beginning of the file: a live stream's does not know the number of samples.
         asked: kbps a channel; None: none in particular.
+        size: bytes of the whole file; None: not known, or not of packets alone.
     """
     if asked is None:
         return
+    if size and header.seconds and header.packet_frames < PACKET_FRAMES:
+        costs = 8 * size / header.seconds / header.channels / 1000
+        if costs > _MOST_BESIDE * asked:
+            packet = f"packets of {100_000 * header.packet_frames / header.frame_rate:g} ms"
+            yield f"{packet} cost {costs:.2f} kbps with one stage in each: more than the {asked:g} asked for"
     used = granted_kbps(header, asked)
     if abs(used - asked) > _SAME_KBPS:
         what = "a live stream" if header.num_samples is None else "a recording of less than 10 s"

@@ -196,13 +196,14 @@ def _compress_whole(
             codec.frames_in_packet(settings.packet_seconds),
         )
         header, _ = parse_header(data)
+        size = len(data)
         if settings.container != remux.GRIT:
             data = remux.remuxed(io.BytesIO(data), settings.container, lambda _: codec.clock)
         meter.size = len(data)
         write(data)
     asked = None if settings.size_limit is not None else settings.bitrate
     # Marks: where the source did not know its length, or not the right one.
-    for line in chain(bitrate_notes(header, asked), settings.marks_behind(meter.seconds)):
+    for line in chain(bitrate_notes(header, asked, size), settings.marks_behind(meter.seconds)):
         tell(line)
     return header
 

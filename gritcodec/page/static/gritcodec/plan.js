@@ -8,7 +8,7 @@ import { Refusal } from './errors.js'
 /** @typedef {import('./write.js').PacketPart} PacketPart */
 /** @typedef {Omit<import('./types.js').Header, 'at' | 'end' | 'bytes' | 'start' | 'passedOver'>} Header */
 
-const LEAST_SECONDS = 10, LIVE_SECONDS = 9, SLACK = 1e-6
+const LEAST_SECONDS = 10, LIVE_SECONDS = 9, SLACK = 1e-6, USUAL_FRAMES = 64
 
 /** Stages whose codes alone do not exceed a bitrate. @param {Header} h @param {number} kbps a channel */
 export const nominalStages = (h, kbps) => Math.floor(((kbps + SLACK) * 1000) / (h.codeBits * h.frameRate))
@@ -69,6 +69,20 @@ function spread(count) {
 }
 
 /**
+ * Bytes that the bodies of a short recording's packets may have: shorter ones than usual pay for what is beside them.
+ * @param {Header} h @param {number[]} frames @param {number} stages
+ */
+function shortBudget(h, frames, stages) {
+  if (h.packetFrames >= USUAL_FRAMES) return frames.reduce((n, count) => n + stages * blockBytes(h, count), 0)
+  const total = frames.reduce((a, b) => a + b, 0), usual = Math.floor(total / USUAL_FRAMES), rest = total % USUAL_FRAMES
+  const bodies = stages * (usual * blockBytes(h, USUAL_FRAMES) + blockBytes(h, rest))
+  const beside = frames.reduce((n, count) => n + overheadOf(h, count), 0)
+  return bodies - Math.max(beside - (usual + (rest ? 1 : 0)) * overheadOf(h, h.packetFrames), 0)
+}
+/** Bytes of a packet beside its body. @param {Header} h @param {number} frames */
+const overheadOf = (h, frames) => (frames === h.packetFrames ? 5 : frames < 128 ? 6 : 7)
+
+/**
  * A whole file that keeps to a bitrate, by leaving out stages of some packets.
  * @param {Header} h with the number of samples @param {Part[]} parts @param {number} kbps a channel
  */
@@ -78,10 +92,10 @@ export function assembleWithin(h, parts, kbps) {
   /** @param {number} total */
   const stagesOf = (total) => packets.map((_, i) => Math.min(Math.floor(total / packets.length) + (order[i] < total % packets.length ? 1 : 0), tables[i].length))
   const limit = short
-    ? packets.reduce((n, p) => n + Math.max(nominalStages(h, kbps), 1) * blockBytes(h, p.frames), 0)
+    ? shortBudget(h, packets.map((p) => p.frames), Math.max(nominalStages(h, kbps), 1))
     : Math.floor((Math.floor(kbps * 1000 + 1000 * SLACK) * h.channels * (h.samples ?? 0)) / (8 * h.sampleRate))
   const others = parts.map((p) => (p.kind === 'packet' ? 0 : partBytes(p, 0, h.packetFrames).length)), head = headerBytes(h)
-  const overhead = packets.map((p) => (p.frames === h.packetFrames ? 5 : p.frames < 128 ? 6 : 7))
+  const overhead = packets.map((p) => overheadOf(h, p.frames))
   /** @param {number[]} chosen */
   const size = (chosen) => {
     if (short) return chosen.reduce((n, k, i) => n + tables[i][k - 1], 0)
