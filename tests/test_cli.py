@@ -46,6 +46,19 @@ def assert_error(result, code, *words):
         assert word in result[2]
 
 
+def test_parts_of_a_file_that_is_cut_off(command, tmp_path):
+    soundfile.write(tmp_path / "long.wav", tone(1, 160_000, 16_000)[0], 16_000)
+    assert command("compress", tmp_path / "long.wav")[0] == 0
+    data = (tmp_path / "long.grit").read_bytes()
+    (tmp_path / "cut.grit").write_bytes(data[: len(data) // 2])
+    code, _, err = command("decompress", tmp_path / "cut.grit", tmp_path / "part.wav", "--start", "1", "--duration", "1")
+    assert code == 3 and "the part that is asked for is whole" in err and "no sound is lost" not in err
+    assert soundfile.info(tmp_path / "part.wav").frames == 16_000
+    code, _, err = command("decompress", tmp_path / "cut.grit", tmp_path / "none.wav", "--start", "9")
+    assert code == 1 and "nothing of what is asked for is there: cut off at" in err and err.count("\n") == 1
+    assert not (tmp_path / "none.wav").exists()
+
+
 def test_what_is_said_of_a_few_samples(command, tmp_path):
     soundfile.write(tmp_path / "few.wav", np.full(16, 0.1), 16_000, subtype="PCM_16")
     code, out, err = command("compress", tmp_path / "few.wav")

@@ -73,6 +73,17 @@ def test_parts_of_live_and_damaged_files(codec):
     assert part.shape[1] >= 16_000 and report == ["cut off at 25.02 s"]
 
 
+def test_parts_of_a_file_that_is_cut_off(codec):
+    """What is asked for and there is whole; what is cut off is none of it; and where nothing is left, that is an error."""
+    waveform = tone(1, 160_000, 16000)
+    data = codec.compress(waveform, 16000, 2.0)
+    whole, _ = play(codec, data)
+    part, report = play(codec, data[: len(data) // 2], Span(1.0, 1.0))
+    assert np.array_equal(part, whole[:, 16_000:32_000]) and not report
+    with pytest.raises(CorruptFileError, match="nothing of what is asked for is there: cut off at .* of 10.00 s"):
+        play(codec, data[: len(data) // 2], Span(9.0))
+
+
 def test_parts_that_are_not_there(codec):
     data = codec.compress(tone(1, 16000, 16000), 16000)
     for span in (Span(1.0), Span(7.0), Span(-1.0), Span(0, -1.0), Span(float("nan"))):

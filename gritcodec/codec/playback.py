@@ -82,7 +82,7 @@ class Playback:
             self.num_samples = rest if self._count is None else min(self._count, rest)
         known = total if header.first_segment is None else header.first_segment
         self._segment = _Segment(0, 0, known, header.start_trim)
-        self._cut = False
+        self._cut = self._is_part = False
         if self._first:
             self._seek()
         if reader.position < self._segment.frame:
@@ -98,10 +98,12 @@ class Playback:
         """Yield the sound, float32 [channels, samples], as soon as it can be had.
 
         Raises:
-            CorruptFileError: what the file says contradicts the model, or it is damaged and the reader is strict.
+            CorruptFileError: what the file says contradicts the model, it is damaged and the reader is strict, or it is
+                cut off before the part that is wanted.
         """
         skip = self._first - self._origin
         left = self._count
+        given = False
         for block in self._decoded():
             dropped = min(skip, block.shape[1])
             skip -= dropped
@@ -110,9 +112,13 @@ class Playback:
                 block = block[:, :left]
                 left -= block.shape[1]
             if block.shape[1]:
+                given = True
                 yield block
             if left == 0:
+                self._is_part = True
                 return
+        if self._first and self._cut and not given and left != 0:
+            raise CorruptFileError(f"nothing of what is asked for is there: {self.report()[-1]}")
 
     def report(self) -> list[str]:
         """Return a line for everything that was wrong, with times; empty for a sound file. Call it at the end."""
@@ -265,6 +271,8 @@ class Playback:
         start = damage.start * seconds
         total = self._reader.header.seconds
         if damage.frames is None:
+            if self._is_part:
+                return "the end of the file is damaged or missing; the part that is asked for is whole"
             if not self._cut:
                 return "the end of the file is damaged; no sound is lost"
             return f"cut off at {start:.2f} s" + (f" of {total:.2f} s" if total is not None else "")
