@@ -74,13 +74,13 @@ def test_parts_of_live_and_damaged_files(codec):
 
 
 def test_parts_of_a_file_that_is_cut_off(codec):
-    """What is asked for and there is whole; what is cut off is none of it; and where nothing is left, that is an error."""
+    """What is there is whole; where nothing of it is, that is an error."""
     waveform = tone(1, 160_000, 16000)
     data = codec.compress(waveform, 16000, 2.0)
     whole, _ = play(codec, data)
     part, report = play(codec, data[: len(data) // 2], Span(1.0, 1.0))
     assert np.array_equal(part, whole[:, 16_000:32_000]) and not report
-    with pytest.raises(CorruptFileError, match="nothing of what is asked for is there: cut off at .* of 10.00 s"):
+    with pytest.raises(CorruptFileError, match=r"is there: cut off at .* of 10\.00 s"):
         play(codec, data[: len(data) // 2], Span(9.0))
 
 
