@@ -2,7 +2,7 @@
 
 import sys
 
-from gritcodec.cli import main
+from gritcodec.__main__ import main
 
 if __name__ == "__main__":
     sys.exit(main(["demo", *sys.argv[1:]]))

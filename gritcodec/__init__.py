@@ -9,10 +9,15 @@
 Importing the package costs nothing: what a name needs comes in when it is first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
+from importlib import import_module
+
+# Not typing's, which takes longer to import than all else here: Ctrl-C is not heeded before that is done.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from gritcodec.codec.codec import Codec, Codes, load
     from gritcodec.codec.live import StreamDecoder, StreamEncoder
     from gritcodec.errors import (

@@ -4,7 +4,7 @@ import errno
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
@@ -129,6 +129,52 @@ def atomic_output(path: PathLike, overwrite: bool = True, like: PathLike | None 
         temporary.unlink(missing_ok=True)
         if lock is not None:
             os.close(lock)
+
+
+@contextmanager
+def new_folders(*folders: Path) -> Iterator[None]:
+    """Make folders that are missing, and those above them; what is still empty when the block ends goes again.
+
+    Raises:
+        OutputError: the system refuses to make one.
+    """
+    made: list[Path] = []
+    try:
+        for folder in folders:
+            with system_errors(folder):
+                for each in reversed((folder, *folder.parents)):
+                    if not each.exists():
+                        each.mkdir(exist_ok=True)
+                        made.append(each)
+                # A file in its place is refused here.
+                folder.mkdir(exist_ok=True)
+        yield
+    finally:
+        for each in reversed(made):
+            # Another one has put something there, or has removed it.
+            with suppress(OSError):
+                each.rmdir()
+
+
+def write_all(contents: Sequence[tuple[Path, bytes]]) -> None:
+    """Write files beside each other when all of them are there, the last one last; on an error none is new.
+
+    Raises:
+        UsageError, OutputError: as in `atomic_output`.
+    """
+    fresh = [path for path, _ in contents if not path.exists()]
+    try:
+        with ExitStack() as stack:
+            # What is opened first appears last.
+            for path, data in reversed(contents):
+                temporary = stack.enter_context(atomic_output(path))
+                with system_errors(path):
+                    temporary.write_bytes(data)
+    except BaseException:
+        for path in fresh:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        raise
 
 
 def _mode(target: Path, like: PathLike | None, usual: int) -> int:

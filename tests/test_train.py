@@ -151,6 +151,19 @@ def test_a_full_disk_is_no_bug(tmp_path, size):
     assert not out.exists() and not (tmp_path / ".model.part").exists()
 
 
+def test_export_replaces_nothing_but_models(tmp_path):
+    """A folder goes as a whole: one of recordings, or the run itself, is none to replace."""
+    run, sounds = tmp_path / "run", tmp_path / "sounds"
+    for folder, name in ((run, "log.txt"), (sounds, "a.wav")):
+        folder.mkdir()
+        (folder / name).write_text("mine")
+    (run / "config.yaml").write_text("name: tiny\n")
+    for out in (sounds, run, sounds / "a.wav"):
+        done = command("export", run, out, "--force")
+        assert done.returncode == 2 and done.stderr.count("\n") == 1 and "with --force either" in done.stderr
+    assert (run / "log.txt").read_text() == (sounds / "a.wav").read_text() == "mine"
+
+
 def test_export_says_what_it_lacks(tmp_path):
     done = command("export", tmp_path)
     assert done.returncode == 2 and "no run in" in done.stderr

@@ -25,6 +25,7 @@ from gritcodec.cli.options import (
     check_paths,
     file_path,
     help_end,
+    named_path,
     option,
 )
 
@@ -99,14 +100,14 @@ def models() -> None:
 
 
 def page(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder, for any web server.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder, for any web server.", parser=named_path)],
     model: Model = "speech-16k",
     force: Force = False,
 ) -> None:
     """Write a page of static files that plays, peels and records .grit files in a browser, offline too."""
     from gritcodec.page.write import write
 
-    size = sum(path.stat().st_size for path in write(out, model, force))
+    size = sum(written.stat().st_size for written in write(out, model, force))
     if not messages.is_quiet():
         print(f"{messages.visible(str(out))}: {size / 1e6:.1f} MB; to look at it: python -m http.server -d {out}")
 

@@ -11,12 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-from gritcodec import messages
+from gritcodec import files, messages
 from gritcodec.cli.console import print_table
 from gritcodec.cli.naming import Job
-from gritcodec.errors import OutputError
 from gritcodec.messages import DAMAGED, explain, visible
 
 _SECONDS_TO_TIDY = 10
@@ -68,30 +66,22 @@ def run(
     began = last = time.perf_counter()
     there = [_skipped(job, difference) for job in jobs if not force and job.target.exists()]
     todo = [job for job in jobs if force or not job.target.exists()]
-    for folder in {job.target.parent for job in todo}:
-        _make_folder(folder)
     results: list[Done] = []
-    for result in _results(todo, partial(_guarded, work), processes):
-        results.append(result)
-        line = f"[{len(results)}/{len(todo)}] {visible(str(result.job.source))}: {result.status}"
-        if result.message:
-            say = messages.warn if result.status in ("damaged", "failed") else messages.note
-            say(f"{line}: {result.message}")
-        elif sys.stderr.isatty() or time.perf_counter() - last > _LINE_SECONDS:
-            messages.note(line)
-            last = time.perf_counter()
+    with files.new_folders(*dict.fromkeys(job.target.parent for job in todo)):
+        for result in _results(todo, partial(_guarded, work), processes):
+            results.append(result)
+            line = f"[{len(results)}/{len(todo)}] {visible(str(result.job.source))}: {result.status}"
+            if result.message:
+                say = messages.warn if result.status in ("damaged", "failed") else messages.note
+                say(f"{line}: {result.message}")
+            elif sys.stderr.isatty() or time.perf_counter() - last > _LINE_SECONDS:
+                messages.note(line)
+                last = time.perf_counter()
     if not messages.is_quiet():
         _say_what_was_there(there)
         _print_summary(sorted(results, key=lambda done: str(done.job.source)), there, time.perf_counter() - began)
     states = {result.status for result in results}
     return 1 if "failed" in states else DAMAGED if "damaged" in states else 0
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
 
 
 def _skipped(job: Job, difference: Callable[[Job], str | None]) -> Done:

@@ -16,7 +16,7 @@ from gritcodec.bitstream import Header, Reader
 from gritcodec.cli import facts
 from gritcodec.cli.batch import Done
 from gritcodec.cli.naming import Job
-from gritcodec.cli.options import PIPE
+from gritcodec.cli.options import PIPE, require_samples
 from gritcodec.codec.settings import bitrate_notes
 from gritcodec.containers import remux
 from gritcodec.errors import UsageError, WrongModelError
@@ -91,18 +91,17 @@ class Cut(Edit):
             folder = model_store.resolve(self.model) if self.model else model_store.find(header)
             first = round(self.span[0] * header.sample_rate)
             count = None if self.span[1] is None else round(self.span[1] * header.sample_rate)
-            self._check(header, first, count)
+            self._check(header, first)
             data = bitstream.cut(data, first, count, model_store.clock(folder, header.sample_rate))
             _write(target, data, self.force)
         return Made(bitstream.whole_header(data), len(data))
 
-    def _check(self, header: Header, first: int, count: int | None) -> None:
+    def _check(self, header: Header, first: int) -> None:
         """Refuse a part that the recording has not, in seconds, as it was asked for."""
         if first >= (header.num_samples or 0):
             seconds = header.seconds or 0.0
             raise UsageError(f"the recording is {seconds:.2f} s long: nothing is at {self.span[0]:g} s")
-        if count == 0:
-            raise UsageError(f"--duration is {self.span[1]:g} s: that holds no sample")
+        require_samples(self.span[1], header.sample_rate)
 
 
 @dataclass(frozen=True)
@@ -170,4 +169,8 @@ def _write(target: Path, data: bytes, force: bool) -> None:
         output.write(data)
         output.flush()
     else:
+        if target.exists():
+            from gritcodec.codec.outputs import refuse_audio
+
+            refuse_audio(target)
         files.write_bytes(target, data, force)

@@ -10,7 +10,7 @@ import typer
 
 from gritcodec import messages
 from gritcodec.cli import typed
-from gritcodec.cli.options import help_end
+from gritcodec.cli.options import help_end, name_option, named, named_path
 from gritcodec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,13 +28,16 @@ HELP = help_end(
 
 _Set = Annotated[
     Path | None,
-    typer.Argument(metavar="[SET]", help="Folder of clips; with manifest.json, as LibriSpeech is, or any."),
+    typer.Argument(
+        metavar="[SET]", help="Folder of clips; with manifest.json, as LibriSpeech is, or any.", parser=named_path
+    ),
 ]
-_Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Results, and the cache of scores.")]
+_Out = Annotated[Path, name_option(named_path, "--out", "-o", metavar="DIR", help="Results, and the cache of scores.")]
 _Size = Annotated[str, typer.Option("--size", help="five-minutes or nightly.")]
 _Models = Annotated[
     list[str] | None,
-    typer.Option(
+    name_option(
+        named,
         "--model",
         "-m",
         metavar="NAME|PATH",
@@ -58,10 +61,12 @@ _Conditions = Annotated[
     ),
 ]
 _Sounds = Annotated[
-    Path | None, typer.Option("--sounds", metavar="DIR", help="Noise and music, see recipes/evaluation-sounds.")
+    Path | None,
+    name_option(named_path, "--sounds", metavar="DIR", help="Noise and music, see recipes/evaluation-sounds."),
 ]
 _Transcripts = Annotated[
-    Path | None, typer.Option("--transcripts", metavar="FILE", help="Lines of a clip's name and its words, for WER.")
+    Path | None,
+    name_option(named_path, "--transcripts", metavar="FILE", help="Lines of a clip's name and its words, for WER."),
 ]
 _Weights = Annotated[
     list[str] | None, typer.Option("--weights", metavar="NAME=DIR", help="Of encodec, dac, mimi or snac.")
@@ -70,10 +75,10 @@ _Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help=
 _Seed = Annotated[int, typer.Option("--seed", help="Of every draw of clips.")]
 _Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="[default: all cores]")]
 _Speed = Annotated[
-    Path | None, typer.Option("--speed", metavar="FILE", help="Figures of benchmarks/speed.py, as a table.")
+    Path | None, name_option(named_path, "--speed", metavar="FILE", help="Figures of benchmarks/speed.py, as a table.")
 ]
 _Publish = Annotated[
-    Path | None, typer.Option("--publish", metavar="DIR", help="Write results.md and results.png there too.")
+    Path | None, name_option(named_path, "--publish", metavar="DIR", help="Write results.md and results.png there too.")
 ]
 _Listen = Annotated[
     bool, typer.Option("--listen", help="Serve a blind listening test; without SET: of the last results.")

@@ -13,6 +13,7 @@ from pathlib import Path
 from gritcodec.cli.options import PIPE, names_folder, plain_path
 from gritcodec.containers import remux
 from gritcodec.errors import FormatError, UsageError
+from gritcodec.files import require_file
 from gritcodec.sound import endings
 
 GRIT_ENDINGS = frozenset(remux.ENDINGS)
@@ -177,10 +178,13 @@ def plan(
     Raises:
         UsageError: nothing matches, a pipe among the sources, a target that is a file, or a source is in the way.
     """
-    if target is not None and PIPE in sources:
-        raise UsageError("what comes from a pipe has no name of its own: name the file to write, not a folder")
+    if PIPE in sources:
+        instead = "" if target is None else ", not a folder"
+        raise UsageError(f"what comes from a pipe has no name of its own: name the file to write{instead}")
     if target is not None and target.exists() and not target.is_dir():
         raise UsageError(f"{target} is a file: several results need a folder")
+    if len(sources) == 1 and not is_pattern(sources[0]) and not sources[0].is_dir():
+        require_file(sources[0])
     found = list(dict.fromkeys(_found(sources, kind)))
     if not found:
         raise UsageError(_nothing([source for source in sources if source != target], kind))
@@ -248,8 +252,7 @@ def _found(sources: Sequence[Path], kind: Kind) -> Iterator[tuple[Path, Path]]:
             files = sorted(endings.visible_files(source))
             yield from ((f, source) for f in files if f.is_file() and kind.takes(f))
         elif is_pattern(source):
-            # The pattern may be an absolute path, which Path.glob refuses.
-            files = sorted(map(Path, glob.glob(str(source), recursive=True)))  # noqa: PTH207
+            files = sorted(map(Path, endings.matching(str(source))))
             base = _fixed_part(source)
             yield from ((f, base) for f in files if f.is_file() and kind.takes(f))
         else:

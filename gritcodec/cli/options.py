@@ -46,9 +46,33 @@ def help_end(*examples: str, codes: str = EXIT_CODES) -> str:
     return "\n".join(["\b", "Examples:", *(f"  gritcodec {example}" for example in examples), "", codes])
 
 
+def named(text: str) -> str:
+    """Return a name of a file or folder as typed; UsageError where it is empty: Path would take the current folder."""
+    if text == "":
+        raise UsageError("a name is empty; the current folder is called .")
+    return text
+
+
+def named_path(text: str) -> Path:
+    """Return the path of a file or folder; UsageError where it is empty."""
+    return Path(named(text))
+
+
+def name_option(parse: Callable[[str], Value], *names: str, **more: Any) -> Any:
+    """Return an option that names a file, folder or model, UTF-8 or not; `parse` is `named` or `named_path`."""
+
+    def read(text: str) -> Value:
+        try:
+            return parse(text)
+        except UsageError as error:
+            raise UsageError(f"{names[0]}: {error}") from error
+
+    return typer.Option(*names, parser=read, **more)
+
+
 def plain_path(text: str) -> str:
-    """Return a path as typed, - for what the system calls standard input and output."""
-    return "-" if text in _STREAMS else text
+    """Return a path as typed, - for what the system calls standard input and output; UsageError where it is empty."""
+    return "-" if named(text) in _STREAMS else text
 
 
 def names_folder(text: str) -> bool:
@@ -58,9 +82,24 @@ def names_folder(text: str) -> bool:
 
 def file_path(text: str) -> Path:
     """Return the path of a file; UsageError where it ends as only a folder's does."""
+    plain = plain_path(text)
     if names_folder(text):
         raise UsageError(f"'{text}' names a folder: name a file")
-    return Path(plain_path(text))
+    return Path(plain)
+
+
+def parse_duration(text: str) -> float:
+    """Return seconds, more than none: nobody wants a file of nothing."""
+    seconds = units.parse_time(text)
+    if not seconds:
+        raise UsageError(f"'{text}' holds no sample")
+    return seconds
+
+
+def require_samples(duration: float | None, rate: int) -> None:
+    """Refuse a duration that is shorter than a sample, with UsageError."""
+    if duration is not None and round(duration * rate) == 0:
+        raise UsageError(f"--duration is {duration:g} s: that holds no sample")
 
 
 Audio = Annotated[
@@ -87,7 +126,7 @@ Start = Annotated[
     float | None, option(units.parse_time, "--start", metavar="TIME", help="Begin there: seconds, 1:30, 1m30s ...")
 ]
 Duration = Annotated[
-    float | None, option(units.parse_time, "--duration", metavar="TIME", help="So much of it: seconds, 1:30, 90s ...")
+    float | None, option(parse_duration, "--duration", metavar="TIME", help="So much of it: seconds, 1:30, 90s ...")
 ]
 Effort = Annotated[
     int,
@@ -95,13 +134,14 @@ Effort = Annotated[
 ]
 Model = Annotated[
     str,
-    typer.Option(
-        "--model", "-m", metavar="NAME|PATH", autocompletion=typed.models, help="A shipped model or a folder."
+    name_option(
+        named, "--model", "-m", metavar="NAME|PATH", autocompletion=typed.models, help="A shipped model or a folder."
     ),
 ]
 PlayModel = Annotated[
     str | None,
-    typer.Option(
+    name_option(
+        named,
         "--model",
         "-m",
         metavar="NAME|PATH",

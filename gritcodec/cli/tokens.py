@@ -9,7 +9,7 @@ import typer
 
 from gritcodec import messages
 from gritcodec.cli import console, typed
-from gritcodec.cli.options import Bitrate, Force, Model, bitrate_option, help_end, option, say
+from gritcodec.cli.options import Bitrate, Force, Model, bitrate_option, help_end, named, option, say
 from gritcodec.errors import UsageError
 from gritcodec.messages import DAMAGED
 from gritcodec.units import parse_size
@@ -96,8 +96,8 @@ def tokenize(
 def _split(paths: list[str], wanted: str) -> tuple[list[str], str]:
     if len(paths) < 2:
         raise UsageError(wanted)
-    if "" in paths:
-        raise UsageError("a name is empty; the current folder is called .")
+    for path in paths:
+        named(path)
     return paths[:-1], paths[-1]
 
 

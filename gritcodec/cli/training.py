@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from gritcodec import messages, units
-from gritcodec.cli.options import Force, help_end, option
+from gritcodec.cli.options import Force, help_end, named_path, option
 
 _EXIT_CODES = (
     "Exit codes: 0 done, or stopped after --minutes; 1 the training went wrong, or no space; 2 bad use, such as an "
@@ -25,7 +25,7 @@ EXPORT_HELP = help_end(
 
 
 def train(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, see recipes/.")],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, see recipes/.", parser=named_path)],
     smoke: Annotated[bool, typer.Option("--smoke", help="A dozen small steps on the bundled clip.")] = False,
     resume: Annotated[bool, typer.Option(help="Go on from the run's last checkpoint.")] = True,
     minutes: Annotated[
@@ -47,8 +47,10 @@ def train(
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a training run.")],
-    out: Annotated[Path | None, typer.Argument(metavar="OUT", help="The model's folder. [default: in RUN]")] = None,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a training run.", parser=named_path)],
+    out: Annotated[
+        Path | None, typer.Argument(metavar="OUT", help="The model's folder. [default: in RUN]", parser=named_path)
+    ] = None,
     force: Force = False,
 ) -> None:
     """Make a model folder to ship of a run's best weights."""

@@ -13,6 +13,7 @@ from gritcodec import bitstream, messages, model_store
 from gritcodec.cli import console
 from gritcodec.cli.batch import Done
 from gritcodec.cli.naming import Job
+from gritcodec.cli.options import require_samples
 from gritcodec.codec.settings import Settings, bitrate_notes
 from gritcodec.containers import remux
 from gritcodec.errors import UsageError
@@ -106,6 +107,7 @@ class Decompress:
 
         with transfer.open_grit(source, self.strict) as reader:
             header = reader.header
+            require_samples(self.span[1], header.sample_rate)
             form = replace(self.form, like=None if str(source) == PIPE else source)
             if self.raw is None and str(target) != PIPE:
                 kind = audio.check_audio_output(target, header.sample_rate, header.channels, header.num_samples, form)

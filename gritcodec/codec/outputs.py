@@ -18,18 +18,27 @@ from gritcodec.sound.writing import Form, open_writer
 
 
 def refuse_audio(target: PathLike) -> None:
-    """Refuse to write a .grit stream over a file that is sound, whoever asks for it, with UsageError."""
+    """Refuse to write a .grit stream over a file that is sound, whoever asks for it, with UsageError.
+
+    A .grit stream may be replaced, in Ogg or Matroska too where nothing is beside it.
+    """
     if not Path(target).is_file() or Path(target).stat().st_size == 0:
         return
-    with suppress(GritcodecError, OSError):
-        with open(target, "rb") as stream:
+    others = False
+    with suppress(GritcodecError, OSError), open(target, "rb") as stream:
+        others = remux.holds_others(stream)
+        if not others:
             Reader(remux.opened(stream))
-        return
+            return
+    what = "audio"
     try:
         audio.AudioReader(target).close()
     except (GritcodecError, OSError):
-        return
-    raise UsageError(f"{target} is audio: it is not replaced by a .grit stream, with --force either")
+        # A film without sound, or one that only FFmpeg could read.
+        if not others:
+            return
+        what = "film or other audio"
+    raise UsageError(f"{target} is {what}: it is not replaced by a .grit stream, with --force either")
 
 
 @contextmanager

@@ -83,6 +83,7 @@ class Reader:
     Attributes:
         header: of the stream; its number of samples is None until the last block tells it where the header does not.
         ended: whether the number of samples is known.
+        tracks: how many there are, those passed over included.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -99,7 +100,7 @@ class Reader:
             raise FormatError("not a Matroska file: it does not begin as one")
         self._scale = 1_000_000
         self._cluster = 0
-        self._next = self._work = 0
+        self._next = self._work = self.tracks = 0
         self._zero: int | None = None
         self._damaged = self._spliced = False
         self._track = self._find_track()
@@ -130,7 +131,9 @@ class Reader:
                 scales = [child.data for child in ebml.children(self._take(head)) if child.name == Name.TIMESTAMP_SCALE]
                 self._scale = ebml.integer(scales[0]) if scales else self._scale
             elif head.name == Name.TRACKS:
-                track = _track_in(self._take(head))
+                tracks = self._take(head)
+                self.tracks = sum(child.name == Name.TRACK_ENTRY for child in ebml.children(tracks))
+                track = _track_in(tracks)
                 if track is not None:
                     return track
             else:

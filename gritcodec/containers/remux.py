@@ -7,10 +7,12 @@ from typing import Any
 from gritcodec.bitstream import Chunk, Header, Packet, Pause, Reader, parse_header
 from gritcodec.bitstream.cutting import Clock
 from gritcodec.bitstream.ending import Index
+from gritcodec.bitstream.header import MAGIC
 from gritcodec.bitstream.items import END, SPLICE, build_chunk, build_packet, build_pause
 from gritcodec.containers import bare, matroska, ogg
 from gritcodec.containers.bare import Placed
-from gritcodec.errors import CorruptFileError, UsageError
+from gritcodec.containers.pages import FIRST, PageReader
+from gritcodec.errors import CorruptFileError, FormatError, UsageError
 
 GRIT, OGG, MATROSKA = "grit", "ogg", "matroska"
 CONTAINERS = (GRIT, OGG, MATROSKA)
@@ -47,6 +49,33 @@ def opened(stream: Any) -> Any:
     whole = Pieces(start, stream)
     pieces = _grit_pieces(start, whole)
     return whole if pieces is None else Pieces(b"", pieces)
+
+
+def holds_others(stream: Any) -> bool:
+    """Whether a file that can seek is Ogg or Matroska with sound or pictures in it that are no .grit stream."""
+    here = stream.tell()
+    start = stream.read(_START_BYTES)
+    stream.seek(here)
+    try:
+        if start == ogg.CAPTURE:
+            return _other_in_ogg(stream)
+        # Not opened() alone: it passes over what is beside the stream.
+        return start == matroska.START and matroska.Reader(stream).tracks > 1
+    except FormatError:
+        return True
+    finally:
+        stream.seek(here)
+
+
+def _other_in_ogg(stream: Any) -> bool:
+    """Whether a stream in Ogg is none of ours, of any link of a chain, or none begins where it should."""
+    pages, begun = PageReader(stream), False
+    while (page := pages.next()) is not None:
+        if page.flags & FIRST:
+            begun = True
+            if not (page.pieces and page.pieces[0].startswith(MAGIC)):
+                return True
+    return not begun
 
 
 def _grit_pieces(start: bytes, stream: Any) -> Iterator[bytes] | None:

@@ -11,7 +11,7 @@ from gritcodec.page.write import write
 def main() -> None:
     """Write what the command line asks for."""
     arguments = [each for each in sys.argv[1:] if each != "--weights"]
-    if len(arguments) != 1:
+    if len(arguments) != 1 or not arguments[0]:
         sys.exit("usage: python -m gritcodec.page [--weights] OUT")
     if "--weights" not in sys.argv:
         write(arguments[0], overwrite=True)

@@ -37,8 +37,10 @@ def write(out: str | os.PathLike[str], model: str = "speech-16k", overwrite: boo
     Raises:
         UsageError: `out` is a file, or the root of the file system, or there is something in it already.
         ModelError: there is no such model, or it is none that runs in a browser.
-        OutputError: a file cannot be written.
+        OutputError: a file cannot be written; then nothing is there that was not before.
     """
+    if not os.fspath(out):
+        raise UsageError("a name is empty; the current folder is called .")
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: name a folder")
@@ -47,14 +49,10 @@ def write(out: str | os.PathLike[str], model: str = "speech-16k", overwrite: boo
     if not overwrite:
         _refuse_what_is_there(folder)
     made = contents(model)
-    written = []
     # The page that names the others comes last.
-    for name in sorted(made, key=lambda name: (name == _INDEX, name)):
-        path = folder / name
-        with files.system_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        files.write_bytes(path, made[name])
-        written.append(path)
+    written = [folder / name for name in sorted(made, key=lambda name: (name == _INDEX, name))]
+    with files.new_folders(*dict.fromkeys(path.parent for path in written)):
+        files.write_all([(path, made[path.relative_to(folder).as_posix()]) for path in written])
     with files.system_errors(folder):
         # Pages of before had them unpacked.
         for stale in (folder / "weights").iterdir():

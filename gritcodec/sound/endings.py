@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,6 +20,8 @@ _AV = (
     ".mkv .ts .mts .m2ts .mpg .mpeg .vob .flv .f4v .f4a .avi .g722 .gsm .spx .wv .tta .ape .tak .shn .dts .mpc "
     ".mlp .thd .qcp .ra .rm .dsf .dff .ogv .ogx .oma .aa3 "
 )
+# In a pattern: a folder and all below it.
+_BELOW = "**"
 BUILT_IN, WITH_AV = frozenset(_OWN.split()), frozenset(_AV.split())
 
 
@@ -41,12 +45,53 @@ def visible_files(folder: str | os.PathLike[str], refused: Callable[[OSError], N
 
     `refused` is called with the error of each folder that the system does not let one look into.
     """
-    seen = set()
-    for parent, folders, names in os.walk(folder, onerror=refused, followlinks=True):
+    for parent, names in _visible_folders(folder, set(), refused):
+        yield from (Path(parent, name) for name in names if not name.startswith("."))
+
+
+def matching(pattern: str) -> list[str]:
+    """Return what a pattern such as 'talks/**/*.wav' stands for, sorted; with ** each real folder is taken once.
+
+    glob follows a link to a folder above as often as the system lets it, and two of them into ever more names.
+    """
+    parts = Path(pattern).parts
+    found = [""]
+    while _BELOW in parts:
+        at = parts.index(_BELOW)
+        above, parts = _expanded(found, parts[:at]), parts[at + 1 :]
+        seen: set[str] = set()
+        found = [parent for folder in above for parent, _ in _visible_folders(folder, seen)]
+        if not parts:
+            parts = ("*",)
+    names = sorted(_expanded(found, parts))
+    if _BELOW not in Path(pattern).parts:
+        return names
+    # A wildcard behind ** may lead through a link too.
+    real = cache(os.path.realpath)
+    once = {(real(path.parent), path.name): str(path) for path in map(Path, reversed(names))}
+    return sorted(once.values())
+
+
+def _expanded(folders: list[str], parts: tuple[str, ...]) -> list[str]:
+    """Return what is below folders and matches the parts of a pattern, none of them **; an empty one is the current."""
+    if not parts:
+        return folders
+    # The pattern may be an absolute path, which Path.glob refuses.
+    starts = (os.path.join(glob.escape(folder), *parts) for folder in folders)  # noqa: PTH118
+    return [name for start in starts for name in sorted(glob.glob(start))]  # noqa: PTH207
+
+
+def _visible_folders(
+    folder: str | os.PathLike[str], seen: set[str], refused: Callable[[OSError], None] | None = None
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield a folder and those below it that are not hidden, each with its names, but none whose real one is `seen`."""
+    for parent, folders, names in os.walk(folder or os.curdir, onerror=refused, followlinks=True):
         # A link to a folder above would be followed for ever.
-        folders[:] = [name for name in folders if not name.startswith(".")]
         if (here := os.path.realpath(parent)) in seen:
             folders[:] = []
             continue
         seen.add(here)
-        yield from (Path(parent, name) for name in names if not name.startswith("."))
+        # Links last: what lies here is called as it is here.
+        shown = (name for name in folders if not name.startswith("."))
+        folders[:] = sorted(shown, key=lambda name: (Path(parent, name).is_symlink(), name))
+        yield parent, names

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from gritcodec.errors import UsageError
-from gritcodec.sound.endings import BUILT_IN, WITH_AV
+from gritcodec.sound.endings import BUILT_IN, WITH_AV, matching
 from gritcodec.tokens import archives, manifests
 from gritcodec.tokens.items import Item
 
@@ -53,8 +53,7 @@ def _of_source(source: str) -> Iterator[Item]:
     elif path.exists():
         yield from _of_file(path)
     elif glob.has_magic(source):
-        # The pattern may be an absolute path, which Path.glob refuses.
-        found = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
+        found = matching(source)
         if not found:
             raise UsageError(f"nothing matches {source}")
         # Texts beside the sound are lists only where the pattern asks for them.

@@ -28,7 +28,7 @@ from types import ModuleType
 from typing import Any
 
 from gritcodec.errors import CorruptFileError, UsageError
-from gritcodec.files import atomic_output, system_errors, write_bytes
+from gritcodec.files import atomic_output, new_folders, system_errors, write_bytes
 from gritcodec.tokens.items import Item, as_name, from_plain, short_hash, storable
 from gritcodec.tokens.layouts.rows import About
 
@@ -105,10 +105,9 @@ class Folder:
         elif self.path.exists() and (not self.path.is_dir() or any(map(_is_strange, self.path.iterdir()))):
             raise UsageError(f"{self.path} is there already and is no folder of tokens: name a new one")
         else:
-            with system_errors(self.path):
-                self.path.mkdir(parents=True, exist_ok=True)
             wanted["base"] = str(Path.cwd())
-            write_bytes(self._settings, (json.dumps(wanted, indent=1) + "\n").encode())
+            with new_folders(self.path):
+                write_bytes(self._settings, (json.dumps(wanted, indent=1) + "\n").encode())
         # Also in a folder that was begun: whoever began it may have been killed here.
         for folder in (self.data, self._work, self._fresh_shards, self.records):
             with system_errors(folder):

@@ -12,7 +12,7 @@ import numpy as np
 
 from gritcodec.codec.codec import Codec, Codes
 from gritcodec.errors import FormatError, UsageError, WrongModelError
-from gritcodec.files import PathLike, system_errors
+from gritcodec.files import PathLike, new_folders
 from gritcodec.sound import audio
 from gritcodec.tokens.items import as_name, short_hash
 from gritcodec.tokens.layouts import is_shard, read_shard
@@ -120,9 +120,8 @@ def detokenize(
                 yield Restored(target, row.duration, skipped=True)
                 continue
             waveform = decode(codec, row, stages)
-            with system_errors(target):
-                target.parent.mkdir(parents=True, exist_ok=True)
-            audio.write(target, waveform, row.sample_rate, overwrite=force)
+            with new_folders(target.parent):
+                audio.write(target, waveform, row.sample_rate, overwrite=force)
             yield Restored(target, row.duration)
         if only and not left:
             return

@@ -29,14 +29,14 @@ def export(run: Path, out: Path | None = None, force: bool = False) -> Path:
     Args:
         run: a run's folder.
         out: the model's folder, RUN/export/NAME when not given; it appears whole or not at all.
-        force: replace a folder that is there.
+        force: replace a model's folder that is there.
 
     Returns:
         The model's folder.
 
     Raises:
         ConfigError: no run there, or no weights yet, or nothing to measure them on: a model without measurements is
-            not shipped.
+            not shipped; or `out` is no model's folder.
         OutputError: the folder cannot be written.
     """
     if not (run / "config.yaml").is_file():
@@ -45,6 +45,8 @@ def export(run: Path, out: Path | None = None, force: bool = False) -> Path:
     out = out or run / "export" / config.name
     if out.exists() and not force:
         raise ConfigError(f"{out} is there already; --force replaces it")
+    if out.exists() and not _is_export(out):
+        raise ConfigError(f"{out} holds other things than a model: it is not replaced, with --force either")
     network, best = _best(run, config)
     part = out.with_name(f".{out.name}.part")
     try:
@@ -60,6 +62,12 @@ def export(run: Path, out: Path | None = None, force: bool = False) -> Path:
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return out
+
+
+def _is_export(path: Path) -> bool:
+    """Whether a folder holds nothing but what is written here: it goes as a whole."""
+    ours = {model_store.CONFIG, model_store.WEIGHTS, "README.md"}
+    return path.is_dir() and {each.name for each in path.iterdir()} <= ours
 
 
 def _best(run: Path, config: TrainConfig) -> tuple[Autoencoder, dict[str, Any]]:

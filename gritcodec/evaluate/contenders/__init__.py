@@ -75,7 +75,7 @@ def parse_weights(texts: Sequence[str]) -> dict[str, Path]:
         name, equals, folder = text.partition("=")
         if not equals or name not in NEURAL:
             raise UsageError(f"--weights {text}: give NAME=FOLDER, with NAME one of {', '.join(NEURAL)}")
-        if not Path(folder).is_dir():
+        if not folder or not Path(folder).is_dir():
             raise UsageError(f"--weights {text}: there is no folder {folder}")
         weights[name] = Path(folder)
     return weights
