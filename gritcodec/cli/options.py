@@ -207,8 +207,8 @@ Raw = Annotated[
     typer.Option(
         "--raw",
         metavar="FORMAT",
-        autocompletion=typed.one_of("s16le", "s32le", "f32le"),
-        help="Samples without a header: s16le, s32le or f32le.",
+        autocompletion=typed.one_of("s16le", "s32le", "f32le", "mulaw", "alaw", "u8", "s8"),
+        help="Samples without a header: s16le, s32le or f32le; of input also mulaw, alaw, u8 or s8.",
     ),
 ]
 Container = Annotated[

@@ -25,9 +25,56 @@ _BELOW = "**"
 BUILT_IN, WITH_AV = frozenset(_OWN.split()), frozenset(_AV.split())
 
 
+# Samples without a header, and what --raw calls them, where it knows them: FFmpeg opens some at a rate it makes up.
+_RAW = {".ul": "mulaw", ".ulaw": "mulaw", ".mulaw": "mulaw", ".al": "alaw", ".alaw": "alaw"}
+_RAW |= {".ub": "u8", ".u8": "u8", ".sb": "s8", ".s8": "s8", ".sw": "s16le", ".s16": "s16le", ".s16le": "s16le"}
+_RAW |= {".s32le": "s32le", ".f32": "f32le", ".f32le": "f32le"}
+_RAW |= dict.fromkeys((".raw", ".pcm", ".lpcm", ".uw", ".sl", ".s16be", ".s24le", ".s24be", ".s32be", ".f32be"), "")
+# libsndfile takes these for G.711 where they have none.
+_SUN, _SUN_MAGIC = (".au", ".snd"), (b".snd", b"dns.")
+# Of these too nobody says the rate, and the library assumes one.
+_ASSUMED = {".vox": "Dialogic's ADPCM at 8,000 Hz", ".dfpwm": "DFPWM at 48,000 Hz"}
+_ASSUMED |= {".aptx": "aptX at 48,000 Hz", ".aptxhd": "aptX HD at 48,000 Hz"}
+
+
 def has_av() -> bool:
     """Whether PyAV is installed."""
     return find_spec("av") is not None
+
+
+def loads_av() -> bool:
+    """Whether it can be loaded too, which takes a while to find out."""
+    return has_av() and _loads_av()
+
+
+@cache
+def _loads_av() -> bool:
+    try:
+        import av  # noqa: F401
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def of_name(name: str) -> str:
+    """Return the ending of a name, in small letters."""
+    return name[name.rfind(".") :].lower()
+
+
+def lacks_header(name: str, head: bytes) -> str | None:
+    """Return why a file is refused whose name says that no header tells its rate; `head`: its first bytes."""
+    ending = of_name(name)
+    if ending not in _RAW and (ending not in _SUN or head.startswith(_SUN_MAGIC)):
+        return None
+    kind = _RAW.get(ending) or "FORMAT"
+    what = "no header tells its sample rate; if it is samples alone, add"
+    return f"cannot read {name} as audio: {what} --raw {kind} --rate HZ"
+
+
+def assumed(name: str) -> list[str]:
+    """Return a line about what is taken for granted in a file of a name, if anything is."""
+    what = _ASSUMED.get(of_name(name))
+    return [] if what is None else [f"it has no header that tells its rate: it is taken for {what}"]
 
 
 def readable() -> frozenset[str]:

@@ -23,6 +23,8 @@ _AMR = {
     b"#!AMR\n": (13, 14, 16, 18, 20, 21, 27, 32, 6, 0, 0, 0, 0, 0, 0, 1),
     b"#!AMR-WB\n": (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 0, 0, 0, 0, 1, 1),
 }
+# Matroska, Windows Media, Flash, WavPack, TTA, Monkey's Audio; of Ogg what is not Vorbis, Opus or FLAC.
+_FOR_AV = (_EBML, _ASF, b"FLV\1", b"wvpk", b"TTA1", b"MAC ", b"OggS")
 _AC3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 # A frame of GSM 06.10.
 GSM_BYTES, GSM_SAMPLES = 33, 160
@@ -56,6 +58,13 @@ def is_cut(stream: Any, name: str) -> bool:
         return any(end > length for end in pieces)
     stream.seek(max(length - _TAIL, 0))
     return frames_end_inside(stream.read(_TAIL))
+
+
+def is_for_av(head: bytes) -> bool:
+    """Whether a file with these bytes at its beginning is of a format that PyAV alone reads."""
+    start = mpeg.after_id3(head)
+    is_framed = any(_follows(head, start, size_of) for size_of in (_adts, _ac3))
+    return is_framed or head[4:8] in _ISO or head.startswith((*_AMR, *_FOR_AV))
 
 
 def damaged_bytes(stream: Any) -> int:
@@ -104,6 +113,22 @@ def lacks_index(stream: Any) -> bool:
     if stream.read(8)[4:] not in _ISO:
         return False
     return b"moov" not in {name for name, _ in _boxes(stream)}
+
+
+def another(stream: Any) -> int:
+    """Return how many bytes of an mp4 or the like are another one behind it; it is read from its index alone."""
+    stream.seek(0)
+    if stream.read(8)[4:] != b"ftyp":
+        return 0
+    begin, found, length = 0, 0, stream.seek(0, os.SEEK_END)
+    for number, (name, end) in enumerate(_boxes(stream)):
+        if name == b"moof":
+            # A broadcast, whose pieces may each begin so.
+            return 0
+        if name == b"ftyp" and number and not found:
+            found = length - begin
+        begin = end
+    return found
 
 
 def frames_end_inside(tail: bytes) -> bool:

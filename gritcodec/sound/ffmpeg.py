@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gritcodec.errors import AudioError, UsageError
-from gritcodec.sound import tags
+from gritcodec.sound import endings, tags
 from gritcodec.sound.chain import Adapter
 from gritcodec.sound.libsndfile import gap_filled, quiet_blocks
 from gritcodec.sound.pcm import CUT_INSIDE, cut_off
@@ -55,6 +55,12 @@ _EXACT = ("nistsphere", "tta", "wv", "ape")
 _MISSING_SECONDS = 0.1
 # Packets whose times are further apart than that have lost some between them; beyond the most another clock begins.
 _LEAST_GAP, _MOST_GAP = 0.1, 60
+# What FFmpeg says of the system and of itself where it is the file that is at fault.
+_PLAIN = {
+    "End of file": "there is no frame or page of its format in it",
+    "Operation not permitted": "its header is damaged, or of another format than its name",
+    "Not yet implemented in FFmpeg, patches welcome": "FFmpeg does not read this kind of it",
+}
 _SCALES = {"u8": 1 / 128, "s16": 1 / 32768, "s32": 1 / 2147483648, "s64": 1 / 9223372036854775808}
 
 
@@ -73,16 +79,17 @@ class AvReader:
         import av
 
         self._name, self._close = name, close
-        ending = name[name.rfind(".") :].lower()
+        form = _BY_ENDING.get(endings.of_name(name))
         try:
-            self._container: Any = av.open(source, "r", format=_BY_ENDING.get(ending), metadata_errors="replace")
+            self._container: Any = av.open(source, "r", format=form, metadata_errors="replace")
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise AudioError(f"cannot read {name} as audio: {_reason(error)}") from error
+            text = _reason(error)
+            raise AudioError(f"cannot read {name} as audio: {_PLAIN.get(text, text)}") from error
         try:
             self._stream = self._choose(track)
             if self._stream.codec_context is None:
                 raise AudioError(f"cannot read {name} as audio: FFmpeg does not know how its sound is coded")
-            self.notes = []
+            self.notes = endings.assumed(name)
             count = len(self._container.streams.audio)
             if count > 1 and track is None:
                 self.notes.append(f"the first of its {count} tracks of sound is taken (--track has the others)")
@@ -207,7 +214,8 @@ class AvReader:
             packets = "packets of it are" if broken > 1 else "packet of it is"
             self.damage.append(f"{broken:,} {packets} damaged, and may be missing")
         if is_cut:
-            self.damage.append(cut_off(seconds, promised) if promised is not None and is_short else CUT_INSIDE)
+            known = promised is not None and is_short
+            self.damage.append(cut_off(seconds, promised or 0, self.sample_rate) if known else CUT_INSIDE)
 
 
 class _Span:

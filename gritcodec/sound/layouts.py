@@ -32,6 +32,7 @@ class Layout:
         tags: (name, value).
         cues: sample of each place by its number in the file.
         labels: name of each place.
+        left_out: bytes of another file that follows; known once what stands behind the samples is read.
         size_field: where in the file the size stands, and how; None: nowhere.
     """
 
@@ -46,6 +47,7 @@ class Layout:
     tags: list[tuple[str, str]] = field(default_factory=list)
     cues: dict[int, int] = field(default_factory=dict)
     labels: dict[int, str] = field(default_factory=dict)
+    left_out: int = 0
     size_field: tuple[int, int, str] | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -23,6 +23,7 @@ _MOST_FRAMES = 1 << 48
 _STEP = 1024
 _MOST_STEPS = 512
 _GSM = {"samplerate": 8000, "channels": 1, "format": "RAW", "subtype": "GSM610"}
+_NO_FRAMES = "there are no frames of MPEG audio in it"
 _stderr_lock = threading.Lock()
 
 
@@ -120,7 +121,7 @@ class SndReader:
         Of what is late by some samples these are left out at the beginning.
         """
         self.sample_rate, self.channels = handle.sample_rate, handle.channels
-        self.damage = damage or []
+        self.damage, self.notes = damage or [], list[str]()
         self.tags, self.chapters = handle.tags(), list[tuple[float, str]]()
         self.expected_seconds = None if handle.frames is None else handle.frames / handle.sample_rate
         self._handle, self._close, self._most = handle, close, frames
@@ -161,7 +162,7 @@ class SndReader:
         if error is not None and promised is None:
             self.damage.append(f"reading stopped at {position / self.sample_rate:.2f} s: {error}")
         elif promised is not None and position < promised and most is None and not self._told:
-            self.damage.append(cut_off(position / self.sample_rate, promised / self.sample_rate))
+            self.damage.append(cut_off(position / self.sample_rate, promised / self.sample_rate, self.sample_rate))
 
 
 class Part:
@@ -242,4 +243,5 @@ def _silence(wanted: bool) -> Iterator[None]:
 def reason(error: Exception) -> str:
     """Return the message of a soundfile error without its prefix, which names the file once more."""
     text = str(getattr(error, "error_string", "") or error).strip().removeprefix("Error : ").rstrip(".")
-    return text or type(error).__name__
+    # What libsndfile says where libmpg123 finds nothing in a file that is there.
+    return _NO_FRAMES if "possibly a pipe" in text else text or type(error).__name__

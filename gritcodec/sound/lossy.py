@@ -26,15 +26,41 @@ _RATES = {
     ".opus": (8000, 12000, 16000, 24000, 48000),
 }
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+# Of MPEG 1, 2 and 2.5 by their lowest rate: the least and the most that a frame holds.
+_MP3_KBPS = ((32_000, 32, 320), (16_000, 8, 160), (0, 8, 64))
+# A channel of a frame of AAC holds no more; by rates, what FFmpeg's encoder makes of less, measured.
+_AAC_FRAME_BITS = 6144
+_AAC_LEAST = ((32_000, 16), (22_050, 12), (0, 8))
 _MILLISECOND = Fraction(1, 1000)
 
 
-def check(path: PathLike, ending: str, sample_rate: int, channels: int) -> None:
+def check(path: PathLike, ending: str, sample_rate: int, channels: int, kbps: float | None = None) -> None:
     """Refuse what cannot be written, with UsageError or AudioError."""
-    if not endings.has_av():
+    if not endings.loads_av():
         raise UsageError(f"writing {ending} needs PyAV: pip install 'gritcodec[av]'")
     if channels > _MOST_CHANNELS[ending]:
         raise AudioError(f"cannot write {path}: {ending} does not hold {channels} channels; name it .wav instead")
+    least, most = _range(ending, _rate(ending, sample_rate), channels)
+    if kbps is not None and not least <= kbps <= most:
+        raise UsageError(
+            f"--out-bitrate of {ending} is from {least:g} to {most:g} kbps at {_rate(ending, sample_rate):,} Hz with "
+            f"{channels} channel{'s' if channels > 1 else ''}, not {kbps:g}"
+        )
+
+
+def _rate(ending: str, sample_rate: int) -> int:
+    """Return the nearest rate above that a format has, or its highest."""
+    return next((rate for rate in _RATES[ending] if rate >= sample_rate), _RATES[ending][-1])
+
+
+def _range(ending: str, rate: int, channels: int) -> tuple[float, float]:
+    """Return the kbps between which an encoder does what it is told; others it refuses, or takes for the nearest."""
+    if ending == ".opus":
+        return 4, 256 * channels
+    if ending == ".mp3":
+        return next(((least, most) for lowest, least, most in _MP3_KBPS if rate >= lowest))
+    least = next(least for lowest, least in _AAC_LEAST if rate >= lowest)
+    return least * (1 if channels == 1 else 0.75 * channels), min(_AAC_FRAME_BITS * rate * channels // 1_024_000, 512)
 
 
 @contextmanager
@@ -79,7 +105,7 @@ class Encoder:
         import av
 
         codec, container, usual = CODECS[ending]
-        self._rates = sample_rate, next((rate for rate in _RATES[ending] if rate >= sample_rate), _RATES[ending][-1])
+        self._rates = sample_rate, _rate(ending, sample_rate)
         self._layout = _LAYOUTS[channels]
         self._resampler = Resampler(*self._rates, channels)
         self._taken = self._given = 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from gritcodec.sound import behind
 from gritcodec.sound.pcm import CUT_INSIDE, cut_off
 
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
@@ -30,6 +31,9 @@ _INFO_BYTES = 200
 _MONO = 3
 # Of a gap in the middle, no more than that is filled with silence.
 _MOST_FRAMES = 10_000
+# Frames that must follow each other for another file to be believed; and what tags at the end of files take.
+_ENOUGH = 4
+_ID3V1_BYTES, _APE_BYTES = 128, 32
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,8 @@ class Scan:
         cut: whether the last frame is not whole.
         delay: samples at the beginning that were not in the original, the decoder's own not counted.
         padding: samples at its end that were not; 0 where nobody says.
+        other: bytes behind it that are a file of another format.
+        following: where another file of MPEG audio begins; None: there is none.
     """
 
     data: bytes
@@ -100,6 +106,8 @@ class Scan:
     cut: bool
     delay: int
     padding: int
+    other: int
+    following: int | None
 
     @property
     def samples(self) -> int:
@@ -125,65 +133,134 @@ class Scan:
         # An encoder may count its Info frame, or not.
         if missing > 1 or (self.cut and missing > 0):
             have = max((self.frames + lost) * size - self.delay - DECODER_DELAY, 0)
-            lines.append(cut_off(have / rate, ((self.promised or 0) * size - self.delay - self.padding) / rate))
+            lines.append(cut_off(have / rate, ((self.promised or 0) * size - self.delay - self.padding) / rate, rate))
         elif self.cut:
             lines.append(CUT_INSIDE)
-        return lines
+        return [*lines, behind.left_out(self.other)] if self.other else lines
 
 
-def scan(data: bytes) -> Scan | None:
-    """Find the frames of a whole file; None where it is none that this knows."""
-    at = after_id3(data)
-    start = _next_frame(data, at, None)
-    if start is None:
+def scan(data: bytes, start: int = 0) -> Scan | None:
+    """Find the frames of a file, which begins at `start` in these bytes; None where it is none that this knows."""
+    at = _next_frame(data, after_id3(data, start), None)
+    if at is None:
         return None
-    first = parse_frame(data, start)
-    assert first is not None
-    at, frames = start, 0
-    pieces: list[bytes] = []
-    gaps: list[tuple[float, float]] = []
-    info, cut = None, False
-    step = first.samples / first.sample_rate
-    while at < len(data):
-        frame = parse_frame(data, at)
-        if frame is None or not frame.alike(first):
-            following = None if _is_tail(data, at) else _next_frame(data, at, first)
-            if following is None:
-                # Padding and tags of other kinds are no damage; a frame that had begun was the last one.
-                break
-            mean = sum(map(len, pieces)) / len(pieces) if pieces else first.size
-            lost = min(max(round((following - at) / mean), 1), _MOST_FRAMES)
-            gaps.append((frames * step, lost * step))
-            pieces += lost * [_silent(first)]
-            at = following
-            continue
-        if at + frame.size > len(data):
-            cut = True
-            break
-        body = data[at : at + frame.size]
-        if frames == 0 and info is None and (found := _info(body, frame)) is not None:
-            info = found
-        else:
-            pieces.append(body)
-            frames += 1
-        at += frame.size
-    if not frames:
-        return None
-    delay, padding = _USUAL_DELAY, 0
-    promised = None
-    if info is not None:
-        promised, delay, padding = info
-    lost = round(sum(lost for _, lost in gaps) / step)
-    is_short = promised is not None and promised > frames + lost + 1
-    head = b""
-    if first.layer == 3:
-        head = _info_frame(first, frames + lost, sum(map(len, pieces)), delay, 0 if is_short else padding)
-    return Scan(b"".join([head, *pieces]), first, frames, promised, gaps, cut, delay, padding)
+    walk = _Walk(data, at)
+    walk.run(at)
+    return walk.scan() if walk.frames else None
 
 
-def after_id3(data: bytes) -> int:
-    """Return where what follows one or more ID3v2 tags begins."""
-    at = 0
+def scan_all(data: bytes) -> list[Scan]:
+    """Return the files that follow each other in these bytes."""
+    found: list[Scan] = []
+    start: int | None = 0
+    while start is not None and (one := scan(data, start)) is not None:
+        found.append(one)
+        start = one.following
+    return found
+
+
+class _Walk:
+    """From frame to frame of one file."""
+
+    def __init__(self, data: bytes, at: int) -> None:
+        first = parse_frame(data, at)
+        assert first is not None
+        self._data, self._first = data, first
+        self._step = first.samples / first.sample_rate
+        self._pieces: list[bytes] = []
+        self._gaps: list[tuple[float, float]] = []
+        self._info: tuple[int | None, int, int] | None = None
+        self._cut, self._other = False, 0
+        self._following: int | None = None
+        self._size = self._lost = self.frames = 0
+
+    def run(self, at: int) -> None:
+        """Go to the end of the file, or to where another one begins."""
+        data = self._data
+        going: int | None = at
+        while going is not None and going < len(data):
+            at = going
+            frame = parse_frame(data, at)
+            if frame is None or not frame.alike(self._first):
+                going = self._between(at)
+                continue
+            if at + frame.size > len(data):
+                self._cut = True
+                return
+            body = data[at : at + frame.size]
+            found = _info(body, frame)
+            if found is None or (self._info is not None and not self.frames):
+                self._add(body)
+                self.frames += 1
+            elif self.frames:
+                # It stands at the beginning of a file.
+                self._following = at
+                return
+            else:
+                self._info = found
+            going = at + frame.size
+
+    def _between(self, at: int) -> int | None:
+        """Return where the file goes on behind what is no frame of it; None: it does not."""
+        data, first = self._data, self._first
+        place = _after_tags(data, at)
+        frame = parse_frame(data, place)
+        # A tag that stands at the beginning of files stands between the segments of a broadcast too.
+        if frame is not None and frame.alike(first) and place == after_id3(data, at) > at:
+            return place
+        if _runs(data, place):
+            self._following = place
+            return None
+        if behind.begins(data[place : place + behind.ENOUGH]):
+            self._other = len(data) - place
+            return None
+        # Behind the tags of its end there is no more of it.
+        is_over = place > after_id3(data, at)
+        going = None if is_over else _next_frame(data, place, first)
+        if going is None:
+            # Padding and tags of other kinds are no damage.
+            other = _next_frame(data, place, None)
+            while other is not None and not _runs(data, other):
+                other = _next_frame(data, other + 1, None)
+            self._following = other
+            return None
+        if self._is_whole and (frame := parse_frame(data, going)) and _info(data[going : going + frame.size], frame):
+            # What fills a file up, and then the next one.
+            self._following = going
+            return None
+        mean = self._size / len(self._pieces) if self._pieces else first.size
+        lost = min(max(round((going - place) / mean), 1), _MOST_FRAMES)
+        self._gaps.append(((self.frames + self._lost) * self._step, lost * self._step))
+        for _ in range(lost):
+            self._add(_silent(first))
+        self._lost += lost
+        return going
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether all frames are there that an Info frame promised; it may be counted too."""
+        promised = None if self._info is None else self._info[0]
+        return promised is not None and self.frames + self._lost >= promised - 1
+
+    def _add(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._size += len(piece)
+
+    def scan(self) -> Scan:
+        """Return what was found."""
+        first, frames, lost = self._first, self.frames, self._lost
+        promised, delay, padding = self._info or (None, _USUAL_DELAY, 0)
+        is_short = promised is not None and promised > frames + lost + 1
+        head = b""
+        if first.layer == 3:
+            head = _info_frame(first, frames + lost, self._size, delay, 0 if is_short else padding)
+        whole = b"".join([head, *self._pieces])
+        told = self._other, self._following
+        return Scan(whole, first, frames, promised, self._gaps, self._cut, delay, padding, *told)
+
+
+def after_id3(data: bytes, at: int = 0) -> int:
+    """Return where what follows one or more ID3v2 tags, which stand at a place, begins."""
     while data[at : at + 3] == b"ID3" and at + 10 <= len(data):
         size = 0
         for byte in data[at + 6 : at + 10]:
@@ -204,6 +281,34 @@ def _next_frame(data: bytes, at: int, like: Frame | None) -> int | None:
                 return at
         at += 1
     return None
+
+
+def _runs(data: bytes, at: int) -> bool:
+    """Whether several frames of one stream follow each other from a place on."""
+    first = parse_frame(data, at)
+    for count in range(_ENOUGH):
+        frame = parse_frame(data, at)
+        if first is None or frame is None or not frame.alike(first):
+            return count > 1 and at >= len(data)
+        at += frame.size
+    return True
+
+
+def _after_tags(data: bytes, at: int) -> int:
+    """Return where what follows tags of the end or the beginning of a file begins."""
+    while True:
+        before, behind_id3 = at, after_id3(data, at)
+        # One that is longer than the file is none.
+        at = behind_id3 if behind_id3 <= len(data) else at
+        if data[at : at + 3] == b"TAG":
+            at += _ID3V1_BYTES
+        elif data[at : at + 8] == b"APETAGEX":
+            # With a footer of the same size behind it, which its size counts.
+            at += _APE_BYTES + int.from_bytes(data[at + 12 : at + 16], "little")
+        elif data[at : at + 11] == b"LYRICSBEGIN" and (end := data.find(b"LYRICS200", at)) >= 0:
+            at = end + 9
+        if at == before:
+            return min(at, len(data))
 
 
 def _is_tail(data: bytes, at: int) -> bool:

@@ -7,13 +7,16 @@ import os
 import shutil
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from gritcodec.errors import AudioError, UsageError
-from gritcodec.sound import endings, ends, ffmpeg, headers, id3, mpeg, ogg, tags, voc
+from gritcodec.sound import behind, endings, ends, ffmpeg, flac, headers, id3, mpeg, ogg, tags, voc
 from gritcodec.sound.chain import ChainReader
 from gritcodec.sound.inputs import Input
+from gritcodec.sound.joined import JoinedReader
 from gritcodec.sound.layouts import Layout
 from gritcodec.sound.libsndfile import Handle, SndReader
 from gritcodec.sound.pcm import CUT_INSIDE, PcmReader, cut_off
@@ -69,7 +72,7 @@ def open_sound(source: Input, track: int | None = None) -> Sound:
     if not source.peek(1):
         raise AudioError(f"{source.name} is empty (0 bytes)")
     if track is not None:
-        if not endings.has_av():
+        if not endings.loads_av():
             raise UsageError("--track needs PyAV: pip install 'gritcodec[av]'")
         return _through_av(source, track)
     layout = headers.parse(source)
@@ -78,9 +81,11 @@ def open_sound(source: Input, track: int | None = None) -> Sound:
     try:
         return _through_libsndfile(source, layout)
     except AudioError as error:
-        if not endings.has_av():
-            ending = source.name[source.name.rfind(".") :].lower()
-            hint = AV_HINT if ending in endings.WITH_AV or not source.path else ""
+        head = source.rewound().read(_HEAD)
+        if (missing := endings.lacks_header(source.name, head)) is not None and not ends.is_for_av(head):
+            raise AudioError(missing) from error
+        if not endings.loads_av():
+            hint = AV_HINT if _may_be_for_av(source, head, layout is not None or "unsupported" in str(error)) else ""
             raise AudioError("; ".join(filter(None, [str(error), hint]))) from error
         try:
             return _through_av(source, None)
@@ -95,6 +100,12 @@ def _is_known_to_av(error: AudioError) -> bool:
     return "Invalid data found" not in str(error)
 
 
+def _may_be_for_av(source: Input, head: bytes, is_known: bool) -> bool:
+    """Whether PyAV is worth a word, by the name, the beginning, or a container whose coding is not read here."""
+    is_named = endings.of_name(source.name) in endings.WITH_AV
+    return is_known or not source.path or is_named or ends.is_for_av(head)
+
+
 def _through_libsndfile(source: Input, layout: Layout | None) -> Sound:
     stream = source.rewound()
     head = stream.read(_HEAD)
@@ -104,33 +115,59 @@ def _through_libsndfile(source: Input, layout: Layout | None) -> Sound:
         if not links:
             raise AudioError(f"cannot read {source.name} as audio: this Ogg file holds no Vorbis, Opus, FLAC or Speex")
         return ChainReader(source.name, links, skipped, source.close)
-    ending = source.name[source.name.rfind(".") :].lower()
+    ending = endings.of_name(source.name)
     if head[: len(voc.MAGIC)] == voc.MAGIC and (blocks := voc.read(source.name, stream)) is not None:
         return voc.VocReader(stream, blocks, source.close)
     if head[mpeg.after_id3(head) :][:4] != b"fLaC" and _may_be_mpeg(head, ending):
         data = stream.read()
         stream.seek(0)
-        if (found := mpeg.scan(data)) is not None:
+        if found := mpeg.scan_all(data):
             reader = _mpeg(source, found)
             reader.tags, reader.chapters = id3.read(data)
             return reader
     if layout is not None:
         return _other_wav(source, stream, layout)
+    if (start := flac.start(stream)) is not None:
+        return _flac(source, stream, flac.parts(stream, start))
     is_cut = ending == ".gsm" and ends.is_cut(stream, source.name)
     whole = stream.seek(0, os.SEEK_END) // ends.GSM_BYTES * ends.GSM_SAMPLES if is_cut else None
     stream.seek(0)
-    comments = tags.flac_comments(stream.read(_TAGS))
     quiet, is_gsm = _may_be_mpeg(head, ending), ending == ".gsm"
     handle = Handle(source.name, source.path, None if source.path else stream, quiet, is_gsm)
-    if handle.file.format == "FLAC":
-        reader = SndReader(handle, source.close)
-        reader.tags, reader.chapters = tags.chapters(comments or reader.tags)
-        return reader
+    if handle.file.format == "RAW" and (refused := endings.lacks_header(source.name, head)) is not None:
+        handle.close()
+        raise AudioError(refused)
     # libsndfile decodes what there is of a last frame of GSM, and whatever comes of it.
     reader = SndReader(handle, source.close, [CUT_INSIDE] if is_cut else None, whole)
+    reader.notes += endings.assumed(source.name)
     if (missing := _sphere_missing(head, handle)) is not None:
         reader.damage.append(missing)
     return reader
+
+
+def _flac(source: Input, stream: Any, parts: list[tuple[int, int, bool]]) -> Sound:
+    """Return what reads one FLAC file, or several that follow each other."""
+    stream.seek(0)
+    comments = tags.flac_comments(stream.read(_TAGS))
+    if len(parts) == 1:
+        stream.seek(0)
+        reader = SndReader(Handle(source.name, source.path, None if source.path else stream), source.close)
+        reader.tags, reader.chapters = tags.chapters(comments or reader.tags)
+        return reader
+
+    def opened(begin: int, end: int) -> SndReader:
+        stream.seek(begin)
+        return SndReader(Handle(source.name, None, io.BytesIO(stream.read(end - begin))), _nothing)
+
+    files = [partial(opened, begin, end) for begin, end, is_flac in parts if is_flac]
+    left = sum(end - begin for begin, end, is_flac in parts if not is_flac)
+    joined = JoinedReader(files[0](), files[1:], source.close, behind.left_out(left) if left else "")
+    joined.tags, joined.chapters = tags.chapters(comments or joined.tags)
+    return joined
+
+
+def _nothing() -> None:
+    """Close nothing: somebody else does."""
 
 
 def _through_av(source: Input, track: int | None) -> Sound:
@@ -140,11 +177,13 @@ def _through_av(source: Input, track: int | None) -> Sound:
             f"cannot read {source.name} as audio: what says where its sound lies (moov, which most recorders write at "
             "its end) is missing, as where a recording was cut off"
         )
-    is_cut, lost = ends.is_cut(stream, source.name), ends.damaged_bytes(stream)
+    is_cut, lost, left = ends.is_cut(stream, source.name), ends.damaged_bytes(stream), ends.another(stream)
     stream.seek(0)
     reader = ffmpeg.AvReader(source.name, source.path or stream, source.close, track, is_cut)
     if lost:
         reader.damage.append(f"{lost:,} bytes of it are damaged: what they held is missing")
+    if left:
+        reader.damage.append(behind.left_out(left))
     return reader
 
 
@@ -153,40 +192,75 @@ def _may_be_mpeg(head: bytes, ending: str) -> bool:
     return head[:3] == b"ID3" or mpeg.parse_frame(head, at) is not None or ending in (".mp3", ".mpga")
 
 
-def _mpeg(source: Input, found: mpeg.Scan) -> SndReader:
-    """Return what reads whole frames of MPEG audio."""
-    handle = _frames_handle(source, found.data)
+def _mpeg(source: Input, found: list[mpeg.Scan]) -> SndReader | JoinedReader:
+    """Return what reads whole frames of MPEG audio, of one file or of several that follow each other."""
+    if len(found) == 1:
+        return _frames(source.name, source.close, found[0])
+    first, *others = [partial(_frames, source.name, _nothing, one) for one in found]
+    return JoinedReader(first(), others, source.close)
+
+
+def _frames(name: str, close: Callable[[], None], found: mpeg.Scan) -> SndReader:
+    handle = _frames_handle(name, found.data)
     if found.first.layer == 3:
-        return SndReader(handle, source.close, damage=found.damage())
+        return SndReader(handle, close, damage=found.damage())
     if (missing := found.samples - (handle.frames or 0)) > 0:
         # Its length is guessed from the first frames: behind the last one silence is put, and left out again.
         handle.close()
-        handle = _frames_handle(source, found.longer(_MPEG_RESERVE * missing))
+        handle = _frames_handle(name, found.longer(_MPEG_RESERVE * missing))
     late = _MP2_DELAY if found.first.layer == 2 else 0
-    return SndReader(handle, source.close, found.damage(), found.samples, late)
+    return SndReader(handle, close, found.damage(), found.samples, late)
 
 
-def _frames_handle(source: Input, data: bytes) -> Handle:
-    return Handle(source.name, None, io.BytesIO(data), quiet=True)
+def _frames_handle(name: str, data: bytes) -> Handle:
+    return Handle(name, None, io.BytesIO(data), quiet=True)
 
 
 def _other_wav(source: Input, stream: Any, layout: Layout) -> Sound:
     """Return what reads another coding than samples as they are, out of a wav file."""
+    left = _behind_wav(source.name, stream, layout)
+    if not left:
+        return _coded_wav(source, stream, layout, source.path)
+    # libsndfile refuses it with another file behind it.
+    alone = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the reader
+    stream.seek(0)
+    shutil.copyfileobj(stream, alone)
+    alone.truncate(alone.tell() - left)
+    reader = _coded_wav(source, alone, layout, None)
+    reader.damage.append(behind.left_out(left))
+    return reader
+
+
+def _behind_wav(name: str, stream: Any, layout: Layout) -> int:
+    """Return the bytes of another file behind a wav file."""
+    if layout.size is None or layout.size_field is None:
+        return 0
+    # What its chunks say is known.
+    passed, there = replace(layout, tags=[], cues={}, labels={}), Input(stream, name, close=False)
+    begin = layout.size_field[0] + struct.calcsize(layout.size_field[2])
+    if begin + layout.size < there.length():
+        there.seek(begin + layout.size)
+        headers.read_trailer(there, passed)
+    return passed.left_out
+
+
+def _coded_wav(source: Input, stream: Any, layout: Layout, path: str | None) -> Sound:
     start = 0 if layout.size_field is None else layout.size_field[0] + struct.calcsize(layout.size_field[2])
     there = stream.seek(0, os.SEEK_END) - start
     stream.seek(start)
-    if layout.coding in _MPEG_IN_WAV and (found := mpeg.scan(stream.read(layout.size))) is not None:
+    if layout.coding in _MPEG_IN_WAV and (found := mpeg.scan_all(stream.read(layout.size))):
         frames = _mpeg(source, found)
-        if layout.size is not None and 0 < there < layout.size:
+        if layout.size is not None and 0 < there < layout.size and isinstance(frames, SndReader):
             # FFmpeg's header has no bytes a second of MP3.
-            late, rate = found.delay + mpeg.DECODER_DELAY, found.first.sample_rate
-            promised = (found.samples * layout.size / there - late) / rate
+            only = found[0]
+            late, rate = only.delay + mpeg.DECODER_DELAY, only.first.sample_rate
+            promised = (only.samples * layout.size / there - late) / rate
             frames.damage = [line for line in frames.damage if line != CUT_INSIDE]
-            frames.damage.append(cut_off((found.samples - late) / rate, promised))
+            frames.damage.append(cut_off((only.samples - late) / rate, promised, rate))
         frames.tags, frames.chapters = layout.tags, _chapters(layout)
         return frames
     stream.seek(0)
-    path, given = source.path, stream
+    given = stream
     damage: list[str] = []
     if layout.size is None and layout.size_field is not None:
         # libsndfile is told the size that the writer could not go back to tell.
@@ -196,7 +270,7 @@ def _other_wav(source: Input, stream: Any, layout: Layout) -> Sound:
         given.seek(place)
         given.write(struct.pack(kind, there))
     elif layout.size is not None and there < layout.size and layout.byte_rate:
-        damage.append(cut_off(there / layout.byte_rate, layout.size / layout.byte_rate))
+        damage.append(cut_off(there / layout.byte_rate, layout.size / layout.byte_rate, layout.sample_rate))
     # The last block of ADPCM is filled up; `fact` tells how much of it is sound.
     most = layout.frames if layout.frames and not damage and layout.size is not None else None
     if layout.coding == _GSM_IN_WAV:
@@ -224,4 +298,4 @@ def _sphere_missing(head: bytes, handle: Handle) -> str | None:
     except (IndexError, ValueError):
         return None
     rate = handle.sample_rate
-    return cut_off(handle.frames / rate, promised / rate) if promised > handle.frames else None
+    return cut_off(handle.frames / rate, promised / rate, rate) if promised > handle.frames else None

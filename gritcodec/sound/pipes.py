@@ -13,10 +13,12 @@ from gritcodec.files import PathLike
 from gritcodec.sound.audio import AudioReader
 from gritcodec.sound.inputs import PIPE as PIPE
 from gritcodec.sound.inputs import open_input
-from gritcodec.sound.layouts import Layout
+from gritcodec.sound.layouts import ALAW, ULAW, Layout
 from gritcodec.sound.waveforms import Waveform, as_pcm16, as_pcm24
 
 RAW_FORMATS = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}
+# Of telephones and old recorders; they are read alone.
+_RAW_INPUTS = {**RAW_FORMATS, "mulaw": ULAW, "alaw": ALAW, "u8": "u1", "s8": "<i1"}
 _WAV_PCM, _WAV_FLOAT = 1, 3
 
 
@@ -25,7 +27,7 @@ class RawFormat:
     """Samples without a header, channels interleaved.
 
     Attributes:
-        name: s16le, s32le or f32le.
+        name: s16le, s32le or f32le; of input also mulaw, alaw, u8 or s8.
         sample_rate: Hz; None only for output, which has the recording's.
         channels: 1 to 255.
     """
@@ -36,8 +38,10 @@ class RawFormat:
 
     def check(self, for_input: bool) -> None:
         """Refuse what makes no sense, with UsageError."""
-        if self.name not in RAW_FORMATS:
-            raise UsageError(f"there is no raw format '{self.name}'; there are {', '.join(RAW_FORMATS)}")
+        known = _RAW_INPUTS if for_input else RAW_FORMATS
+        if self.name not in known:
+            what = "raw format" if for_input or self.name not in _RAW_INPUTS else "raw output"
+            raise UsageError(f"there is no {what} '{self.name}'; there are {', '.join(known)}")
         if for_input and self.sample_rate is None:
             raise UsageError("raw input needs --rate")
         if not 1 <= (self.sample_rate or 1) <= MAX_SAMPLE_RATE or not 1 <= self.channels <= MAX_CHANNELS:
@@ -63,7 +67,7 @@ def open_audio(source: PathLike, raw: RawFormat | None = None, track: int | None
     if raw is None:
         return AudioReader(source, open_input(source), track)
     raw.check(for_input=True)
-    layout = Layout("raw", RAW_FORMATS[raw.name], raw.sample_rate or 0, raw.channels)
+    layout = Layout("raw", _RAW_INPUTS[raw.name], raw.sample_rate or 0, raw.channels)
     return AudioReader(source, open_input(source, may_be_empty=True), layout=layout)
 
 

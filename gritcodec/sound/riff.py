@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 from gritcodec.errors import AudioError
+from gritcodec.sound import behind
 from gritcodec.sound.inputs import Input
 from gritcodec.sound.layouts import ALAW, ULAW, Layout
 
@@ -48,8 +49,9 @@ def read_trailer(source: Input, layout: Layout) -> None:
     """Read what stands behind the samples, of which the input has passed the last one."""
     if layout.container != "wav":
         return
-    source.skip(source.tell() % 2)
-    while len(head := source.read(8)) == 8:
+    if not behind.begins(source.peek(behind.ENOUGH)):
+        source.skip(source.tell() % 2)
+    while not behind.begins(source.peek(behind.ENOUGH)) and len(head := source.read(8)) == 8:
         size = int.from_bytes(head[4:], "little")
         _take(head[:4], source, size, layout)
 

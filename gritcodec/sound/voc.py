@@ -163,7 +163,8 @@ class VocReader:
         if self._blocks.is_cut:
             # Of several blocks nobody says how many there were to be.
             only = len(self._blocks.parts) == 1
-            self.damage.append(cut_off(done / self.sample_rate, self._blocks.promised) if only else CUT_INSIDE)
+            rate = self.sample_rate
+            self.damage.append(cut_off(done / rate, self._blocks.promised, rate) if only else CUT_INSIDE)
 
     def _samples(self, layout: Layout, at: int | None, size: int) -> Iterator[Waveform]:
         step = block_samples(layout.sample_rate)

@@ -226,7 +226,7 @@ def check_audio_output(
         )
     form.check(ending)
     if ending in lossy.CODECS:
-        lossy.check(path, ending, sample_rate, channels)
+        lossy.check(path, ending, sample_rate, channels, form.kbps)
         return ending
     kind = _FORMATS[ending]
     if kind == "FLAC":

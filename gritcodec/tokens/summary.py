@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from array import array
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from gritcodec.messages import counted
 from gritcodec.tokens.plan import Folder
 
 _PERCENTILES = (0, 10, 50, 90, 100)
+# One that stands alone.
+_NUMBER = re.compile(r"(?<!\w)\d+(?:[.,:]\d+)*(?!\w)")
 
 
 @dataclass
@@ -122,7 +125,8 @@ def _kind(refused: dict[str, Any]) -> str:
     """Return a reason without what is this piece's own."""
     text = str(refused["reason"]).replace(str(refused["source"]), "").strip()
     words = [word for word in text.split() if "/" not in word]
-    return "".join("N" if c.isdigit() else c for c in " ".join(words))[:80]
+    # mp3 and the like are words.
+    return _NUMBER.sub("N", " ".join(words))[:80]
 
 
 def write(folder: Folder, found: Summary) -> None:
