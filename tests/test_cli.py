@@ -46,7 +46,7 @@ def assert_error(result, code, *words):
         assert word in result[2]
 
 
-def test_parts_of_a_file_that_is_cut_off(command, tmp_path):
+def test_parts_of_a_file_that_is_cut_off(command, tmp_path, tiny_model):
     soundfile.write(tmp_path / "long.wav", tone(1, 160_000, 16_000)[0], 16_000)
     assert command("compress", tmp_path / "long.wav")[0] == 0
     data = (tmp_path / "long.grit").read_bytes()
@@ -59,6 +59,18 @@ def test_parts_of_a_file_that_is_cut_off(command, tmp_path):
     code, _, err = command("decompress", here, tmp_path / "none.wav", "--start", "9")
     assert code == 1 and "nothing of what is asked for is there: cut off at" in err and err.count("\n") == 1
     assert not (tmp_path / "none.wav").exists()
+    for verb in (
+        ("truncate", here, "-b", "1"),
+        ("cut", here, "--duration", "1", "--model", tiny_model),
+        ("join", here, tmp_path / "long.grit"),
+    ):
+        place = 2 if verb[0] != "join" else 3
+        code, _, err = command(*verb[:place], tmp_path / "out.grit", *verb[place:])
+        assert code == 1 and err.count("\n") == 1 and "(decompress saves what is whole)" in err
+    (tmp_path / "head.grit").write_bytes(data[:60])
+    code, _, err = command("remux", tmp_path / "head.grit", tmp_path / "out.mka")
+    assert code == 1 and err.count("\n") == 1 and "damaged beyond use" in err
+    assert not list(tmp_path.glob("out.*"))
 
 
 def test_what_is_said_of_a_few_samples(command, tmp_path):

@@ -33,18 +33,26 @@ from gritcodec.messages import DAMAGED
 if TYPE_CHECKING:
     from gritcodec.cli.edits import Edit
 
+# Codes that are lost leave nothing to thin out, or to cut in their place.
+_WHOLE_ALONE = (
+    "Exit codes: 0 done; 1 bad input (damaged: decompress saves what is whole; no space ...); 2 bad use; "
+    "130 interrupted; 141 the reader of a pipe has left; 143 terminated."
+)
 TRUNCATE_HELP = help_end(
     "truncate talk.grit small.grit --bitrate 1.5",
     "truncate talk.grit mail.grit --target-size 100k",
     "truncate packed/ small/ --bitrate 1    # a folder, with all below it",
+    codes=_WHOLE_ALONE,
 )
 CUT_HELP = help_end(
     "cut talk.grit part.grit --start 1:30 --duration 20",
     "cut packed/ beginnings/ --duration 10s",
+    codes=_WHOLE_ALONE,
 )
 JOIN_HELP = help_end(
     "join one.grit two.grit both.grit",
     "join parts/ whole.grit                 # in the order of their names: part-2, part-10",
+    codes=_WHOLE_ALONE,
 )
 REMUX_HELP = help_end(
     "remux talk.grit talk.mka",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from gritcodec.cli.naming import Job
 from gritcodec.cli.options import PIPE, require_samples
 from gritcodec.codec.settings import bitrate_notes
 from gritcodec.containers import remux
-from gritcodec.errors import UsageError, WrongModelError
+from gritcodec.errors import CorruptFileError, UsageError, WrongModelError
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Truncate(Edit):
 
     def one(self, source: Path, target: Path) -> Made:
         """Leave out bytes."""
-        with messages.about(source, target):
+        with messages.about(source, target), _whole_alone():
             data = bitstream.truncate(_read(source), self.bitrate, self.limit)
             _write(target, data, self.force)
         notes = bitrate_notes(bitstream.parse_header(data)[0], self.bitrate)
@@ -85,7 +85,7 @@ class Cut(Edit):
 
     def one(self, source: Path, target: Path) -> Made:
         """Cut a part out."""
-        with messages.about(source, target):
+        with messages.about(source, target), _whole_alone():
             data = _read(source)
             header = bitstream.whole_header(data)
             folder = model_store.resolve(self.model) if self.model else model_store.find(header)
@@ -115,6 +115,8 @@ class Remux(Edit):
         readers: list[Reader] = []
         with messages.about(source, target):
             result = remux.remuxed(io.BytesIO(_bytes(source)), self.kind, _clock_of, readers.append)
+            if not any(reader.received or not reader.damage for reader in readers):
+                raise CorruptFileError("the file is damaged beyond use: none of its packets is whole")
             _write(target, result, self.force)
         header = readers[0].header
         if len(readers) > 1:
@@ -134,7 +136,7 @@ def join(sources: Sequence[Path], target: Path, force: bool) -> Made:
     """Join files; errors as in `bitstream.join`."""
     parts = []
     for source in sources:
-        with messages.about(source):
+        with messages.about(source), _whole_alone():
             parts.append(_read(source))
             # Read to its end, so that damage is told with the name of the file.
             for _ in bitstream.read_all(parts[-1], strict=True):
@@ -150,6 +152,16 @@ def info(source: Path, strict: bool) -> dict[str, Any]:
     with messages.about(source):
         data = _bytes(source)
         return facts.facts_of(bytes(remux.opened(io.BytesIO(data)).read()), str(source), len(data), strict)
+
+
+@contextmanager
+def _whole_alone() -> Iterator[None]:
+    """Name the way out where a file is damaged: lost codes leave nothing to thin out, or to cut in their place."""
+    try:
+        yield
+    except CorruptFileError as error:
+        error.args = (f"{error} (decompress saves what is whole)",)
+        raise
 
 
 def _read(source: Path) -> bytes:
