@@ -142,3 +142,21 @@ def test_two_of_mp4(tmp_path):
     assert reader.damage == []
     found, reader = read_both(joined(tmp_path, "b.m4a", data, data))
     assert np.array_equal(found, alone) and len(reader.damage) == 1 and "left out" in reader.damage[0]
+
+
+def test_amr(tmp_path):
+    """The later ones are a little late, as their encoder was."""
+    av = pytest.importorskip("av")
+    clip, path = wav_of(tmp_path, SECONDS), tmp_path / "a.amr"
+    with av.open(str(path), "w", format="amr") as target, av.open(str(clip)) as source:
+        stream = target.add_stream("libopencore_amrnb", rate=8000, layout="mono", bit_rate=12_200)
+        for frame in source.decode(audio=0):
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
+    data = path.read_bytes()
+    alone, _ = read_both(path)
+    found, reader = read_both(joined(tmp_path, "b.amr", data, data))
+    assert reader.damage == [] and found.shape[1] == 2 * alone.shape[1] + 40
+    assert abs(lag(found[0, alone.shape[1] :], 8000, SECONDS) - 40) <= 2
+    _, reader = read_both(joined(tmp_path, "c.amr", data, data[:-5]))
+    assert len(reader.damage) == 1 and reader.damage[0].startswith("cut off")

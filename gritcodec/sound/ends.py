@@ -115,6 +115,26 @@ def lacks_index(stream: Any) -> bool:
     return b"moov" not in {name for name, _ in _boxes(stream)}
 
 
+def one_amr(stream: Any) -> bytes | None:
+    """Return AMR files that follow each other in a stream as one; None: it is something else, or one already."""
+    stream.seek(0)
+    head = stream.read(16)
+    known = next(((magic, sizes) for magic, sizes in _AMR.items() if head.startswith(magic)), None)
+    if known is None:
+        return None
+    magic, sizes = known
+    stream.seek(0)
+    data, at, begin = stream.read(), len(magic), 0
+    pieces = []
+    while at < len(data):
+        if data.startswith(magic, at):
+            pieces.append(data[begin:at])
+            begin = at = at + len(magic)
+            continue
+        at += sizes[data[at] >> 3 & 15] or 1
+    return b"".join([*pieces, data[begin:]]) if pieces else None
+
+
 def another(stream: Any) -> int:
     """Return how many bytes of an mp4 or the like are another one behind it; it is read from its index alone."""
     stream.seek(0)

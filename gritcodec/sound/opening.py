@@ -171,7 +171,9 @@ def _nothing() -> None:
 
 
 def _through_av(source: Input, track: int | None) -> Sound:
-    stream = source.rewound()
+    stream, path = source.rewound(), source.path
+    if (joined := ends.one_amr(stream)) is not None:
+        stream, path = io.BytesIO(joined), None
     if ends.lacks_index(stream):
         raise AudioError(
             f"cannot read {source.name} as audio: what says where its sound lies (moov, which most recorders write at "
@@ -179,7 +181,7 @@ def _through_av(source: Input, track: int | None) -> Sound:
         )
     is_cut, lost, left = ends.is_cut(stream, source.name), ends.damaged_bytes(stream), ends.another(stream)
     stream.seek(0)
-    reader = ffmpeg.AvReader(source.name, source.path or stream, source.close, track, is_cut)
+    reader = ffmpeg.AvReader(source.name, path or stream, source.close, track, is_cut)
     if lost:
         reader.damage.append(f"{lost:,} bytes of it are damaged: what they held is missing")
     if left:
