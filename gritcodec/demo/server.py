@@ -1,6 +1,7 @@
 """Starts the page: its own small web server, which answers this machine alone unless told otherwise."""
 
 import contextlib
+import logging
 import os
 import socket
 import sys
@@ -87,6 +88,8 @@ def run(model: str, host: str, port: int, show: bool | None, limits: Limits) -> 
             def handle_exit(self, sig: int, frame: FrameType | None) -> None:
                 # Asked a second time it would leave in the middle, with tracebacks; it ends within two seconds anyway.
                 if not self.should_exit:
+                    # Pages that are open hold a connection each: cutting those off is no error to tell of.
+                    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
                     super().handle_exit(sig, frame)
 
         server = Server(
