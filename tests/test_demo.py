@@ -15,7 +15,7 @@ import demo_views
 import numpy as np
 import pytest
 import soundfile
-from conftest import tone
+from conftest import heed_interrupts, tone
 from demo_views import KEY, published, quiet, wav
 from PIL import Image
 
@@ -56,7 +56,8 @@ def test_a_taken_port_is_one_line(capsys):
 def test_ctrl_c_is_one_line(times, tiny_model):
     """While a page is open, whose connection is cut off, and for somebody who has no patience, too."""
     command = [sys.executable, "-m", "gritcodec", "demo", "--port", "0", "--no-open", "--model", tiny_model]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as page:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, preexec_fn=heed_interrupts) as page:
         assert page.stdout is not None and page.stderr is not None
         address = re.search(r"http\S+", page.stdout.readline())
         assert address is not None

@@ -55,9 +55,10 @@ def until(page, expression, seconds=30):
 
 
 def give(page, name, data, times=1):
-    """Choose a file, and wait until it is decoded."""
+    """Choose a file, and wait until it is decoded, and what it costs is there: the page is told after its sound."""
     page.set_input_files("#file", {"name": name, "mimeType": "application/octet-stream", "buffer": data})
     until(page, f"Number(document.body.dataset.decoded) >= {times}")
+    until(page, "document.querySelector('#facts').textContent !== ''")
 
 
 def saved(page, button):

@@ -63,6 +63,7 @@ function begin(name) {
   job++
   shown = { name, header: null, store: null, before: null, samples: 0, peaks: new Peaks(), codes: new Codes(), bytes: null, over: false, started: performance.now() }
   $('player').hidden = true
+  $('facts').textContent = ''
   state(`Reading ${name} …`)
   say({ kind: 'open', id: job })
 }
