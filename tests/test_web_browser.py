@@ -146,9 +146,9 @@ def test_by_keyboard(page, made):
         page.evaluate("document.querySelector('#place').dispatchEvent(new Event('input'))")
         for key, expected in (("Shift+ArrowLeft", 0), ("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1)):
             page.keyboard.press(key)
-            assert page.evaluate(position) == expected, (where, key)
+            until(page, f"{position} == {expected}")
         page.keyboard.press("Shift+ArrowRight")
-        assert page.evaluate(position) == 3
+        until(page, f"{position} == 3")
     # The bitrate's own arrows stay its own.
     page.focus("#bitrate")
     page.keyboard.press("ArrowLeft")

@@ -12,6 +12,7 @@ export class Output {
     this.place = 0
     this.playing = false
     this.turn = 0 // of what is played; what comes of an earlier one is dropped
+    this.seeks = 0 // what the worklet told before it heard of the last one is dropped, too
   }
   /** Begin a recording, at its beginning and silent. `take(at, count, channels)` gives samples that are there, `there()` how many those are, and whether no more come. */
   async begin({ sampleRate, channels, gain }, take, there) {
@@ -36,14 +37,14 @@ export class Output {
     const node = new AudioWorkletNode(context, 'grit-play', { numberOfInputs: 0, outputChannelCount: [this.heard], processorOptions: { channels: this.heard, rate: sampleRate, keep: this.held } })
     node.port.onmessage = ({ data }) => {
       if (mine !== this.turn) return
-      this.place = data.place
+      if (data.seek === undefined || data.seek === this.seeks) this.place = data.place
       this.now(data.playing)
       this.feed()
     }
     // What the file's header says that a player is to amplify by.
     node.connect(new GainNode(context, { gain: 10 ** (gain / 256 / 20) })).connect(context.destination)
     this.node = node
-    node.port.postMessage({ kind: 'seek', place: this.place, fresh: true })
+    node.port.postMessage({ kind: 'seek', place: this.place, fresh: true, seek: this.seeks })
     Object.assign(this, { from: Math.floor(this.place), sent: Math.floor(this.place) })
     if (this.wanted === 'play') node.port.postMessage({ kind: 'play' })
     this.feed()
@@ -106,7 +107,7 @@ export class Output {
     const first = Math.floor(place), fresh = first < this.from || first > this.sent
     this.place = place
     if (fresh) Object.assign(this, { from: first, sent: first, told: false })
-    this.node?.port.postMessage({ kind: 'seek', place, fresh })
+    this.node?.port.postMessage({ kind: 'seek', place, fresh, seek: ++this.seeks })
     this.on.moved(place, this.playing)
     this.feed()
   }

@@ -11,13 +11,14 @@ class Play extends AudioWorkletProcessor {
     this.quanta = 0
     this.port.onmessage = ({ data }) => this.take(data)
   }
-  take({ kind, at, blocks, over, place, fresh }) {
+  take({ kind, at, blocks, over, place, fresh, seek }) {
     if (kind === 'sound') this.put(at, blocks)
     else if (kind === 'over') this.over = over
     else if (kind === 'play') { if (this.over && this.place >= this.there) this.place = this.from; this.playing = true }
     else if (kind === 'stop') this.playing = false
     else if (kind === 'close') this.closed = true
     else if (kind === 'seek') {
+      this.seek = seek // told again, so that what was told before it is known to be old
       if (fresh) { this.from = this.there = Math.floor(place); this.over = false; this.place = place }
       else this.place = Math.max(this.from, Math.min(place, this.there))
     }
@@ -40,7 +41,7 @@ class Play extends AudioWorkletProcessor {
     this.from = Math.max(this.from, end - this.data[0].length)
     this.place = Math.max(this.place, this.from)
   }
-  tell() { this.port.postMessage({ place: this.place, playing: this.playing }) }
+  tell() { this.port.postMessage({ place: this.place, playing: this.playing, seek: this.seek }) }
   process(_, [out]) {
     if (this.closed) return false
     if (!this.playing) return true
