@@ -27,6 +27,13 @@ _PREFIX, _ENDING = ".gritcodec-", ".part"
 _STALE_SECONDS = 60.0
 
 
+def named(text: str) -> str:
+    """Return a name of a file or folder as typed; UsageError where it is empty: Path would take the current folder."""
+    if text == "":
+        raise UsageError("a name is empty; the current folder is called .")
+    return text
+
+
 def require_file(path: PathLike) -> None:
     """Refuse an input that is not there, with UsageError."""
     if Path(path).is_dir():

@@ -10,8 +10,9 @@ import typer
 
 from gritcodec import messages
 from gritcodec.cli import typed
-from gritcodec.cli.options import help_end, name_option, named, named_path
+from gritcodec.cli.options import help_end, name_option, named_path
 from gritcodec.errors import UsageError
+from gritcodec.files import named
 
 if TYPE_CHECKING:
     from gritcodec.evaluate.plan import Plan

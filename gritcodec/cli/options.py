@@ -11,6 +11,7 @@ import typer
 from gritcodec import messages, units
 from gritcodec.cli import console, typed
 from gritcodec.errors import UsageError
+from gritcodec.files import named
 from gritcodec.messages import EXIT_CODES
 
 PIPE = Path("-")
@@ -44,13 +45,6 @@ def help_end(*examples: str, codes: str = EXIT_CODES) -> str:
     """Return what stands at the end of a verb's help: examples, one a line, and exit codes."""
     # The mark tells the parser's library to leave the lines as they are.
     return "\n".join(["\b", "Examples:", *(f"  gritcodec {example}" for example in examples), "", codes])
-
-
-def named(text: str) -> str:
-    """Return a name of a file or folder as typed; UsageError where it is empty: Path would take the current folder."""
-    if text == "":
-        raise UsageError("a name is empty; the current folder is called .")
-    return text
 
 
 def named_path(text: str) -> Path:

@@ -9,8 +9,9 @@ import typer
 
 from gritcodec import messages
 from gritcodec.cli import console, typed
-from gritcodec.cli.options import Bitrate, Force, Model, bitrate_option, help_end, named, option, say
+from gritcodec.cli.options import Bitrate, Force, Model, bitrate_option, help_end, option, say
 from gritcodec.errors import UsageError
+from gritcodec.files import named
 from gritcodec.messages import DAMAGED
 from gritcodec.units import parse_size
 

@@ -88,7 +88,7 @@ def bitrate_notes(header: Header, asked: float | None, size: int | None = None) 
     Args:
         header: as it stands at the beginning of the file: a live stream's does not know the number of samples.
         asked: kbps a channel; None: none in particular.
-        size: bytes of the whole file; None: not known, or not of packets alone.
+        size: bytes of the whole .grit file; None: not known.
     """
     if asked is None:
         return

@@ -39,9 +39,7 @@ def write(out: str | os.PathLike[str], model: str = "speech-16k", overwrite: boo
         ModelError: there is no such model, or it is none that runs in a browser.
         OutputError: a file cannot be written; then nothing is there that was not before.
     """
-    if not os.fspath(out):
-        raise UsageError("a name is empty; the current folder is called .")
-    folder = Path(out)
+    folder = Path(files.named(os.fspath(out)))
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: name a folder")
     if folder.resolve() == folder.resolve().parent:

@@ -57,24 +57,19 @@ def read_trailer(source: Input, layout: Layout) -> None:
     """Read what stands behind the samples, of which the input has passed the last one."""
     if layout.container == "aiff":
         source.skip(source.tell() % 2)
-        while not _follows(source) and len(head := source.read(8)) == 8:
+        while not behind.follows(source) and len(head := source.read(8)) == 8:
             _aiff_text(head[:4], source, int.from_bytes(head[4:], "big"), layout)
     elif layout.container == "caf":
-        while not _follows(source) and len(head := source.read(12)) == 12:
+        while not behind.follows(source) and len(head := source.read(12)) == 12:
             _caf_info(head[:4], source, int.from_bytes(head[4:], "big"), layout)
     else:
         riff.read_trailer(source, layout)
     # Wave64 fills its pieces up to eight bytes.
     for _ in range(8 if layout.container == "w64" else 1):
-        if _follows(source):
+        if behind.follows(source):
             layout.left_out = source.skip(sys.maxsize)
             return
         source.skip(1)
-
-
-def _follows(source: Input) -> bool:
-    """Whether another file begins where the input stands."""
-    return behind.begins(source.peek(behind.ENOUGH))
 
 
 def _au(source: Input) -> Layout | None:

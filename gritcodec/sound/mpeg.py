@@ -274,9 +274,9 @@ def _next_frame(data: bytes, at: int, like: Frame | None) -> int | None:
     while (at := data.find(b"\xff", at)) >= 0:
         frame = parse_frame(data, at)
         if frame is not None and (like is None or frame.alike(like)):
-            behind = at + frame.size
-            following = parse_frame(data, behind)
-            ends = behind == len(data) or _is_tail(data, behind)
+            after = at + frame.size
+            following = parse_frame(data, after)
+            ends = after == len(data) or _is_tail(data, after)
             if (following is not None and following.alike(frame)) or (ends and like is not None):
                 return at
         at += 1

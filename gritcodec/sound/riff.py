@@ -49,9 +49,9 @@ def read_trailer(source: Input, layout: Layout) -> None:
     """Read what stands behind the samples, of which the input has passed the last one."""
     if layout.container != "wav":
         return
-    if not behind.begins(source.peek(behind.ENOUGH)):
+    if not behind.follows(source):
         source.skip(source.tell() % 2)
-    while not behind.begins(source.peek(behind.ENOUGH)) and len(head := source.read(8)) == 8:
+    while not behind.follows(source) and len(head := source.read(8)) == 8:
         size = int.from_bytes(head[4:], "little")
         _take(head[:4], source, size, layout)
 

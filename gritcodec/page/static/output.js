@@ -37,7 +37,7 @@ export class Output {
     const node = new AudioWorkletNode(context, 'grit-play', { numberOfInputs: 0, outputChannelCount: [this.heard], processorOptions: { channels: this.heard, rate: sampleRate, keep: this.held } })
     node.port.onmessage = ({ data }) => {
       if (mine !== this.turn) return
-      if (data.seek === undefined || data.seek === this.seeks) this.place = data.place
+      if (data.seek === this.seeks) this.place = data.place
       this.now(data.playing)
       this.feed()
     }
