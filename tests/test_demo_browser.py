@@ -244,3 +244,36 @@ def test_a_forged_path_and_a_foreign_address_are_refused(address, tmp_path):
         told = ask("gradio_api/queue/data?session_hash=forger")
         assert "process_completed" in told and "<audio" not in told
         assert '"success":false' in told.replace(" ", "")
+
+
+# Holds back what the server sends, as a busy machine or a slow line does.
+LATE = """
+const ask = window.fetch;
+window.fetch = async (what, options) => {
+  const answer = await ask(what, options);
+  if (!answer.url.includes("/queue/data")) return answer;
+  const late = new TransformStream({ transform: async (piece, out) => {
+    await new Promise((go) => setTimeout(go, 700));
+    out.enqueue(piece);
+  } });
+  return new Response(answer.body.pipeThrough(late), answer);
+};
+"""
+
+
+def test_what_is_asked_while_the_answers_end_is_answered(browser, address):
+    """The server ends its stream of answers; a click before the page hears of it counts, without a second click."""
+    page = browser.new_page()
+    page.add_init_script(LATE)
+    page.goto(address)
+    page.wait_for_selector("#card audio")
+    with page.expect_request_finished(lambda request: "/queue/data" in request.url):
+        page.locator("#number input").fill("99")
+        page.keyboard.press("Enter")
+    # The server has answered and ended the stream, and the page has yet to hear either.
+    assert not page.locator("#notice .problem").count()
+    page.click("#version label:has-text('Original')")
+    page.wait_for_selector("#card .original audio")
+    page.click("#version label:has-text('Compressed')")
+    page.wait_for_selector("#card #download-grit")
+    page.close()

@@ -21,7 +21,8 @@ _AROUND = (
     ".gradio-container.gradio-container { overflow: clip; }"
     "@media (max-width: 700px) { .gradio-container .main.app { padding-left: 16px; padding-right: 16px; } }"
 )
-HEAD = f"<style>{_AROUND}</style><script>{(_HERE / 'page.js').read_text(encoding='utf-8')}</script>"
+_SCRIPTS = [(_HERE / name).read_text(encoding="utf-8") for name in ("page.answers.js", "page.js")]
+HEAD = f"<style>{_AROUND}</style>" + "".join(f"<script>{script}</script>" for script in _SCRIPTS)
 _TITLE = """# gritcodec
 Speech in a few kilobits a second. Choose a recording, move the slider, listen."""
 _PLAYER = """ [A player that works offline](/player/) is here too."""
