@@ -114,9 +114,8 @@ def main(
             one_step(trainer, clock)
             whole.append(sum(values[-1] for values in clock.seconds.values()))
     audio = data.batch * data.segment
-    print(
-        f"{trainer.device}, {torch.get_num_threads()} threads, batch {data.batch} x {data.segment:g} s, {run.precision}"
-    )
+    where = f"{trainer.device}, {torch.get_num_threads()} threads, {trainer.precision}"
+    print(f"{where}, batch {data.batch} x {data.segment:g} s")
     print("\n| part | s per second of audio |\n| --- | --- |")
     for name, values in clock.seconds.items():
         print(f"| {name} | {statistics.median(values) / audio:.5f} |")

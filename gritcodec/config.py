@@ -115,6 +115,8 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
             return float(value)
         except ValueError:
             pass
+    if kind is str and value is False:
+        return "no"  # which YAML 1.1 reads as a truth value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):

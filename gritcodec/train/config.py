@@ -153,7 +153,8 @@ class TrainConfig:
         runs: parent folder of all runs.
         steps: optimizer steps.
         seed: of data order, quantizer dropout and initial weights.
-        precision: `bf16` or `no`.
+        precision: `auto`, `bf16` or `fp32`; `auto` is bf16 where all processes' devices multiply in it, else fp32.
+            `no`, Accelerate's word for fp32, is taken as well.
         compile: torch.compile encoder and decoder; on a GPU it pays, on the CPU it does not.
         accumulate: batches are split into this many parts, gradients summed.
         start: model folder whose weights are taken to begin with, or nothing.
@@ -174,7 +175,7 @@ class TrainConfig:
     runs: str = "runs"
     steps: int = 10000
     seed: int = 0
-    precision: str = "bf16"
+    precision: str = "auto"
     compile: bool = False
     accumulate: int = 1
     start: str | None = None
@@ -196,8 +197,10 @@ class TrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
     def __post_init__(self) -> None:
-        if self.precision not in ("bf16", "no"):
-            raise ValueError(f"precision must be bf16 or no, got '{self.precision}'")
+        if self.precision == "no":
+            object.__setattr__(self, "precision", "fp32")
+        if self.precision not in ("auto", "bf16", "fp32"):
+            raise ValueError(f"precision must be auto, bf16 or fp32, got '{self.precision}'")
         if min(self.full_stages, self.few_stages) < 0 or self.full_stages + self.few_stages > 1:
             raise ValueError("full_stages and few_stages are shares of the items: not below 0, together 1 at most")
         if self.steps < 1 or self.accumulate < 1 or self.data.batch % self.accumulate:

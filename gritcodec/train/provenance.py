@@ -30,7 +30,7 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def record(folder: Path, step: int, processes: int, device: str) -> None:
+def record(folder: Path, step: int, processes: int, device: str, precision: str) -> None:
     """Add a line to the run's environment.jsonl: one each time it is started or resumed."""
     versions = {}
     for package in _PACKAGES:
@@ -47,6 +47,7 @@ def record(folder: Path, step: int, processes: int, device: str) -> None:
         "cores": os.cpu_count(),
         "processes": processes,
         "device": device,
+        "precision": precision,
         "packages": versions,
     }
     folder.mkdir(parents=True, exist_ok=True)

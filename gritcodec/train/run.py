@@ -110,7 +110,7 @@ def _beginning(trainer: Trainer, smoke: bool) -> str:
     where = "on" if not trainer.step else f"from step {trainer.step:,} on, with"
     return (
         f"training {config.name}, {parameters} parameters, {where} {corpus}: "
-        f"{config.data.batch} x {config.data.segment:g} s a step, {trainer.device}"
+        f"{config.data.batch} x {config.data.segment:g} s a step, {trainer.device}, {trainer.precision}"
     )
 
 

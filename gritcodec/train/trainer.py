@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch import Tensor, nn
 
@@ -18,7 +18,7 @@ from gritcodec import messages, model_store
 from gritcodec.engine import store
 from gritcodec.nn.autoencoder import Autoencoder
 from gritcodec.quantize.ranks import all_mean
-from gritcodec.train import provenance
+from gritcodec.train import precision, provenance
 from gritcodec.train.adversary import Adversary
 from gritcodec.train.balancer import Balancer
 from gritcodec.train.checkpoint import MODEL, START, State, load_checkpoint, save_checkpoint
@@ -80,9 +80,11 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, resume: bool = True, cpu: bool = False):
         self.config = config
+        cpu = cpu or not torch.cuda.is_available()
+        self.precision = precision.choose(config.precision, PartialState(cpu=cpu).device)
         self.accelerator = Accelerator(
-            mixed_precision=config.precision,
-            cpu=cpu or not torch.cuda.is_available(),
+            mixed_precision="bf16" if self.precision == "bf16" else "no",
+            cpu=cpu,
             # Before the codes are drawn the codebooks take no part in the step.
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
@@ -119,7 +121,7 @@ class Trainer:
         if self.accelerator.is_main_process:
             self.report = Report(self.folder)
             configuration.write_yaml(self.folder / "config.yaml", config)
-            provenance.record(self.folder, self.step, self.accelerator.num_processes, str(self.device))
+            provenance.record(self.folder, self.step, self.accelerator.num_processes, str(self.device), self.precision)
             if config.validate_every:
                 self.validation = Validation(config.data, config.network, self.folder)
         self._freeze_encoder()
