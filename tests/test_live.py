@@ -238,12 +238,13 @@ def test_random_pieces_are_concealed(codec):
         assert np.isfinite(sound).all() and sound.shape[1] <= 11 * 16_000
 
 
-def test_codes_and_sound_do_not_depend_on_the_number_of_threads():
+@pytest.mark.parametrize("engine", ["onnx", "torch"])
+def test_codes_and_sound_do_not_depend_on_the_number_of_threads(engine):
     script = (
         "import hashlib, sys, numpy, soundfile, torch, gritcodec\n"
         "torch.set_num_threads(int(sys.argv[2]))\n"
         "signal, rate = soundfile.read(sys.argv[1], dtype='float32', always_2d=True, stop=40000)\n"
-        "codec = gritcodec.load()\n"
+        f"codec = gritcodec.load(engine={engine!r})\n"
         "encoder, decoder = codec.stream_encoder(rate, 1, 6, 3), codec.stream_decoder()\n"
         "pieces = encoder.push(signal.T[:, :12000]) + encoder.flush()\n"
         "sound = [decoder.push(piece) for piece in pieces]\n"

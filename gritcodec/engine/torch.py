@@ -28,14 +28,16 @@ if TYPE_CHECKING:
     from gritcodec.engine.refine import Refiner
     from gritcodec.model_store import Model
 
-MOST_FRAMES = 64
+# Fewer where threads share a product: from 57 rows on MKL splits long sums among two, and rounds otherwise.
+MOST_FRAMES, MOST_SHARED_FRAMES = 64, 32
 _SETTINGS = threading.Lock()
 
 
 class TorchEngine(Engine):
     """Runs the network by torch, on any of its devices.
 
-    That blocks of any size give the same bits is true of networks on the CPU whose widths are multiples of 16.
+    That blocks of any size give the same bits is true of networks on the CPU whose widths are multiples of 16, with up
+    to six threads: more share sums that fewer do not.
 
     Attributes:
         network: the network, in evaluation mode.
@@ -120,12 +122,14 @@ class TorchEngine(Engine):
         state: State,
     ) -> list[NDArray[Any]]:
         """Run a half of the network over even blocks of [..., F * width] and move its state on."""
+        shared = self.device.type == "cpu" and torch.get_num_threads() > 1
+        most = MOST_SHARED_FRAMES if shared else MOST_FRAMES
         with neutral(), torch.inference_mode():
             batch = torch.from_numpy(np.ascontiguousarray(data)).to(self.device)
             stream = self._stream(layers, state)
             found = [
                 run(batch[..., first * width : last * width], stream).numpy(force=True)
-                for first, last in even_blocks(batch.shape[-1] // width)
+                for first, last in even_blocks(batch.shape[-1] // width, most)
             ]
             self._keep(layers, stream, state)
         return found
@@ -186,15 +190,15 @@ def building() -> Iterator[None]:
             torch.set_default_dtype(kind)
 
 
-def even_blocks(frames: int) -> list[tuple[int, int]]:
-    """Cut frames into blocks of 64, then 32, 16 ... 1: the first and the frame after the last of each.
+def even_blocks(frames: int, most: int = MOST_FRAMES) -> list[tuple[int, int]]:
+    """Cut frames into blocks of `most` (a power of two), then halves of it ... 1: the first and the frame after the last.
 
     torch gives the same bits in blocks of these sizes, on one thread and on several, and not in all others: rows of a
     matrix product are shared among threads, and a few that are left over may be rounded in another way.
     """
     blocks, first = [], 0
     while first < frames:
-        size = min(MOST_FRAMES, 1 << (frames - first).bit_length() - 1)
+        size = min(most, 1 << (frames - first).bit_length() - 1)
         blocks.append((first, first + size))
         first += size
     return blocks
