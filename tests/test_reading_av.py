@@ -22,6 +22,8 @@ MADE = [
     ("alac.m4a", "-c:a alac", True),
     ("alac.caf", "-c:a alac", True),
     ("opus.mp4", "-c:a libopus -ar 48000", True),
+    ("wide.mp4", "-c:a libopus -ar 16000", True),
+    ("narrow.mp4", "-c:a libopus -ar 8000", True),
     ("mp3.mp4", "-c:a libmp3lame -ar 44100", False),
     ("ac3.mp4", "-c:a ac3 -ar 48000", False),
     ("a.aac", "-c:a aac", False),

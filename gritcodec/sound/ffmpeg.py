@@ -320,7 +320,8 @@ class _Span:
             return None
         skipped = min(self._first or 0, 0) if self._skipped is not None else 0
         length = (self._sum + skipped) * self._base * rate
-        return max(round(length) - (self.delay(rate) if is_mov else 0), 0)
+        # An edit list tells all of the delay, also where FFmpeg takes a part of it off.
+        return max(round(length) - (self.delay(rate) if is_mov and not skipped else 0), 0)
 
 
 def _itunes(text: str) -> int | None:
