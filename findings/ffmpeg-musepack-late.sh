@@ -2,7 +2,6 @@
 # FFmpeg 8.1.2 (PyAV 18.1.0; Debian's 5.1.9 does the same) reads Musepack (SV8) 481 samples late and up to 1,632 too long: the head of the
 # file tells how many samples there are, and every decoder of it must leave out the delay of the filter bank, as Musepack's own mpcdec
 # (r495) does; FFmpeg gives whole frames from the first on. Nothing tells: first timestamp 0, no error.
-
 # Seen: of 88,337 samples at 44.1 kHz mpcdec gives 88,337, 0 late; FFmpeg 89,856, 481 late (11 ms). At 32 and 48 kHz 481, too.
 set -euo pipefail
 work=$(mktemp -d)
