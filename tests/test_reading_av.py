@@ -3,6 +3,7 @@
 Expectations come of cross-correlation with the clip that real encoders were given.
 """
 
+import base64
 import struct
 import subprocess
 from pathlib import Path
@@ -72,6 +73,21 @@ def test_beginnings_and_lengths(clip, tmp_path, name, options, tells):
     else:
         # Encoders fill up the last frame, and G.722 and AC-3 of FFmpeg keep their delay back at the end.
         assert length - 512 <= found.shape[1] <= length + 2 * 1152
+
+
+# 3,000 samples at 44.1 kHz by mpcenc r495: a burst of 600 Hz whose peak is sample 1,500. FFmpeg does not write it.
+MUSEPACK = (
+    "TVBDS1NIDU04akEIlzgACQtSRwwBAAAAAAAAAABFSQdhAR4BU08IgQsAAABBUIEDAgAB3AVgV6AlYAUN+/+/+/+/++/O+P2IXHmy1Q5JIvyv9G"
+    "zpjMn1QgMOqEvD4prwtT7zgCzhBrKO23QL+b9z999/9/9/9/9/7/3/wfg+zpXkj7+hpJAwenQvj9i3HqEuSDwE5Hkipsm9Xk3EJ2w3bANsNFPz"
+    "fe+/9/7/3/vjgFNUBgESwFNFAw=="
+)
+
+
+def test_the_beginning_of_musepack(tmp_path):
+    """FFmpeg leaves the delay of its filters in, which no decoder may (findings/ffmpeg-musepack-late.sh)."""
+    (tmp_path / "a.mpc").write_bytes(base64.b64decode(MUSEPACK))
+    found, reader = read_both(tmp_path / "a.mpc")
+    assert reader.sample_rate == 44_100 and np.abs(found[0]).argmax() == 1500 and reader.damage == []
 
 
 @pytest.mark.parametrize("samples", [40_000, 16_137, 8_292])

@@ -26,6 +26,7 @@ DELAYS = {
     "mp3float": 1105,
     "mp2": 481,
     "mp2float": 481,
+    "mpc8": 481,
     "ac3": 256,
     "eac3": 256,
     "libopencore_amrnb": 40,
