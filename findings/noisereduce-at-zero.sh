@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # noisereduce 3.0.3, stationary=True: told to take off nothing (prop_decrease=0), it takes off lows and highs all the same. The mask of ones is
 # smoothed over frequency with nothing beyond its borders, and so falls off there: the lowest tones are 4 dB quieter, 100 Hz (a man's
-# pitch) 1.7 dB, the top as the bottom. It comes on top of every other setting.
+# pitch) 1.7 dB, the very top 3 dB. It comes on top of every other setting.
 # The other way, stationary=False, smooths before it counts the mask, and gives back what it got to the last digit.
 # Seen, white noise at 16 kHz, change of level: below 40 Hz -4.4 dB, 80 to 120 Hz -1.7, 160 to 200 Hz -0.4, 300 to 7,600 Hz 0.0,
 # above 7,900 Hz -3.2. stationary=False: 0.0 everywhere.
