@@ -69,7 +69,9 @@ def test_what_lies_between_steps_is_told(place, tmp_path, text, taken):
         assert f"{source}: " in done.err and f"{taken} kbps is used in place of {text}" in done.err
 
 
-@pytest.mark.parametrize("text", ["100", "12", "7.4", "0", "0.4", "6000"])
+@pytest.mark.parametrize(
+    "text", ["7.4", *(pytest.param(text, marks=pytest.mark.slow) for text in ("100", "12", "0", "0.4", "6000"))]
+)
 def test_a_bitrate_that_the_model_lacks_is_refused_everywhere(place, tmp_path, text):
     source, out = place / "short.wav", tmp_path / "out"
     for arguments in (

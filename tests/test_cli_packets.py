@@ -30,7 +30,7 @@ def test_packets_hold_what_was_asked_for(tmp_path, tiny_model):
     assert all(8 * size / 12 <= 3010 for size in sizes.values())
 
 
-@pytest.mark.parametrize("seconds", [5, 11])
+@pytest.mark.parametrize("seconds", [5, pytest.param(11, marks=pytest.mark.slow)])
 def test_short_packets_keep_to_the_bitrate_or_say_so(tmp_path, seconds):
     """What packets have beside their bodies is paid out of the bitrate, in short recordings too."""
     soundfile.write(tmp_path / "in.wav", tone(1, 16_000 * seconds, 16_000)[0], 16_000)

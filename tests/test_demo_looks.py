@@ -71,7 +71,7 @@ def states(page):
     yield "original"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_every_word_can_be_read(visit, scheme):
     page = visit(**DESKTOP, color_scheme=scheme)
     # What moves and fades is looked at when it stands still.
@@ -84,7 +84,7 @@ def test_every_word_can_be_read(visit, scheme):
         assert found["seen"] > 30 and not found["poor"], (state, found["poor"])
 
 
-@pytest.mark.parametrize("width", [390, 360])
+@pytest.mark.parametrize("width", [pytest.param(390, marks=pytest.mark.slow), 360])
 def test_a_phone_shows_all_of_it(visit, width):
     page = visit(**{**PHONE, "viewport": {"width": width, "height": 844}})
     for state in states(page):

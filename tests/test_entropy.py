@@ -338,6 +338,7 @@ def test_bytes_do_not_depend_on_the_number_of_threads(models, tmp_path):
     assert len(found) == 1
 
 
+@pytest.mark.slow
 def test_contexts_are_fitted_to_a_model_and_save_bytes(models, tmp_path):
     """The command, on a corpus of one clip; what it says it saves is what files of that clip lose."""
     folder = tmp_path / "model"

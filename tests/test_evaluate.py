@@ -70,7 +70,7 @@ def test_clips_that_cannot_be_rated_are_left_out_and_named(clips, tiny_model, tm
         protocol.score_clips(tmp_path / "set", [tmp_path / "set" / "silence.wav"], 6.0, code)
 
 
-@pytest.mark.parametrize("way", ["--in-process", "--no-in-process"])
+@pytest.mark.parametrize("way", ["--in-process", pytest.param("--no-in-process", marks=pytest.mark.slow)])
 def test_means_without_some_clips_end_with_3(clips, tiny_model, tmp_path, way):
     clip = next(clips.rglob("*.flac"))
     waveform, rate = soundfile.read(clip)

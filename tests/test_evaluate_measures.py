@@ -28,7 +28,11 @@ def noisy(speech: np.ndarray) -> np.ndarray:
     return speech + 0.02 * np.random.default_rng(0).standard_normal(len(speech))
 
 
-@pytest.fixture(params=[name for name in MEASURES if name != "wer"])
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=pytest.mark.slow if name == "visqol" else ()) for name in MEASURES if name != "wer"
+    ]
+)
 def measure(request: pytest.FixtureRequest) -> measures.Measure:
     found = MEASURES[request.param]
     why = found.missing()

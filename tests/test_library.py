@@ -66,7 +66,14 @@ def expected(tiny_model):
     return ran(tiny_model, "")
 
 
-@pytest.mark.parametrize("line", SURROUNDINGS.values(), ids=SURROUNDINGS)
+# Each takes a process with torch; what these leave over is tried by `make slow`.
+COMMON = ("inference mode", "autocast to bfloat16", "double by default", "another device by default")
+LINES = [
+    pytest.param(line, id=name, marks=() if name in COMMON else pytest.mark.slow) for name, line in SURROUNDINGS.items()
+]
+
+
+@pytest.mark.parametrize("line", LINES)
 def test_how_torch_is_set_does_not_matter(tiny_model, expected, line):
     assert ran(tiny_model, line) == expected
 

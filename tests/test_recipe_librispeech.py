@@ -370,6 +370,7 @@ def test_download_through_torchaudio(openslr, tmp_path):
     assert done.returncode == 0 and "asked for" not in done.stderr and "up to date" in done.stderr
 
 
+@pytest.mark.slow
 def test_libritts_is_downloaded_likewise(tmp_path):
     libritts(tmp_path / "source")
     with tarfile.open(tmp_path / "train-clean-100.tar.gz", "w:gz") as archive:
@@ -383,6 +384,7 @@ def test_libritts_is_downloaded_likewise(tmp_path):
     assert len(entries(tmp_path / "out" / "manifest.jsonl")) == 2
 
 
+@pytest.mark.slow
 def test_damaged_or_impossible_downloads_are_refused(openslr, tmp_path):
     sums = {file.name: "0" * 64 for file in openslr.iterdir()}
     told = error_of(prepare(tmp_path, tmp_path / "out", "--download", script=downloader(openslr, sums)))

@@ -55,6 +55,7 @@ def test_prose_is_taken_and_nothing_else(monkeypatch):
     assert sentences(TEXT + "%\n" + TEXT) == SENTENCES
 
 
+@pytest.mark.slow
 def test_sentences_are_spoken_and_trained_on(corpus):
     folder, text, cache = corpus
     for _ in range(2):  # a second run takes the place of the first

@@ -154,6 +154,7 @@ def test_time_scales_cost_what_one_stage_does():
     assert isinstance(METHODS["RVQ"].build(4, 2, 8), Residual)
 
 
+@pytest.mark.slow
 def test_a_recurrent_prior_learns_what_counting_cannot():
     import prior
 

@@ -49,6 +49,7 @@ def gains():
     return found
 
 
+@pytest.mark.slow
 def test_speech_comes_back_closer_from_3_kbps_up(gains):
     for (stages, measure), of_clips in gains.items():
         if stages > 2:
@@ -133,6 +134,7 @@ def test_there_are_a_hundred_steps_at_most(codec, effort):
         codec.compress(tone(1, 100, RATE), RATE, effort=effort)
 
 
+@pytest.mark.slow
 def test_the_command_takes_effort(tiny_model, tmp_path):
     options = ["--model", str(tiny_model), "--bitrate", "6", "--effort"]
     command = [sys.executable, "-m", "gritcodec", "compress", str(CLIP)]

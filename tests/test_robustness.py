@@ -260,7 +260,9 @@ def test_closed_standard_streams(clip, tmp_path, tiny_model):
     assert (tmp_path / "clip.grit").read_bytes() == expected
 
 
-@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+@pytest.mark.parametrize(
+    "name", ["/dev/stdout", *(pytest.param(f"{of}/fd/1", marks=pytest.mark.slow) for of in ("/dev", "/proc/self"))]
+)
 def test_standard_output_by_its_name_is_the_pipe(clip, packed, tmp_path, tiny_model, name):
     """Redirected to a file or a pipe: never opened anew, replaced, or taken for one more input."""
     model = ("--model", tiny_model)

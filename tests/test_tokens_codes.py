@@ -23,6 +23,7 @@ sys.path[:0] = [str(Path(__file__).parent.parent / "benchmarks")]
 import tokens as benchmark  # noqa: E402
 
 
+@pytest.mark.slow
 def test_no_code_differs_in_twenty_ways(tmp_path):
     """benchmarks/tokens.py over short clips of three rates; run by hand it takes the public set."""
     waveform, rate = audio.read(benchmark.CLIP)

@@ -60,6 +60,7 @@ def parse(data: dict) -> TrainConfig:
     return configuration.from_dict(TrainConfig, data, "test")
 
 
+@pytest.mark.slow
 def test_smoke_run_of_the_shipped_recipe_through_the_command_line(tmp_path):
     recipe = Path(__file__).parent.parent / "recipes/debian-speech/speech-16k.yaml"
     data = configuration.read_yaml(recipe)
@@ -126,7 +127,8 @@ def test_a_quiet_run_says_nothing(tmp_path):
     assert (tmp_path / "runs" / "tiny" / "model").is_dir()
 
 
-@pytest.mark.parametrize("size", [*(pytest.param(size, marks=pytest.mark.slow) for size in (500, 60_000)), 20_000])
+@pytest.mark.parametrize("size", [500, 20_000, 60_000])
+@pytest.mark.slow
 def test_a_full_disk_is_no_bug(tmp_path, size):
     """Whichever file it is that has no room; the checkpoint that was there before stays as it was."""
     resource = pytest.importorskip("resource", reason="needs a Unix")
@@ -225,6 +227,7 @@ def test_training_starts_from_a_model_folder(tmp_path):
         Trainer(parse(settings(tmp_path, start=str(folder), network={**TINY, "kernel": 5})))
 
 
+@pytest.mark.slow
 def test_another_run_begins_with_the_weights_of_one_without_codes(tmp_path):
     first = Trainer(parse(settings(tmp_path, quantize_after=100)))
     first.run()

@@ -182,7 +182,7 @@ def test_its_live_streams_are_this_packages_byte_for_byte(frames, chain, codec, 
 
 
 @needs_node
-@pytest.mark.parametrize("kbps", [0.5, 1.5, 2.7])
+@pytest.mark.parametrize("kbps", [*(pytest.param(kbps, marks=pytest.mark.slow) for kbps in (0.5, 2.7)), 1.5])
 def test_it_peels_as_truncate_does(kbps, codec, tmp_path):
     sound, _ = signals()["a budget, and a pause"]
     for name, data in {

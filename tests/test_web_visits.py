@@ -183,6 +183,7 @@ def renamed(folder, name, before="speech-16k"):
         file.write_text(file.read_text().replace(player.name, new.name).replace("VERSION = ", f'VERSION = "{name}" + '))
 
 
+@pytest.mark.slow
 def test_two_pages_of_two_models_on_one_origin(browser, tmp_path, made):
     for name in ("one", "two"):
         write(tmp_path / name)

@@ -191,7 +191,7 @@ def building() -> Iterator[None]:
 
 
 def even_blocks(frames: int, most: int = MOST_FRAMES) -> list[tuple[int, int]]:
-    """Cut frames into blocks of `most` (a power of two), then halves of it ... 1: the first and the frame after the last.
+    """Cut frames into blocks of `most` (a power of two), then half of it ... 1: first and last + 1 of each.
 
     torch gives the same bits in blocks of these sizes, on one thread and on several, and not in all others: rows of a
     matrix product are shared among threads, and a few that are left over may be rounded in another way.

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Rows that every matrix product has at least, outside training: MKL's other way ends at 8 rows on CPUs with AMX, at 16 on
-# those with AVX512 alone.
+# Rows that every matrix product has at least, outside training: MKL's other way ends at 8 rows on CPUs with AMX,
+# at 16 on those with AVX512 alone.
 _ROWS = 16
 
 
