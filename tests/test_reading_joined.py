@@ -145,7 +145,7 @@ def test_two_of_mp4(tmp_path):
 
 
 def test_amr(tmp_path):
-    """The later ones are a little late, as their encoder was."""
+    """Of each its encoder's delay is taken off."""
     av = pytest.importorskip("av")
     clip, path = wav_of(tmp_path, SECONDS), tmp_path / "a.amr"
     with av.open(str(path), "w", format="amr") as target, av.open(str(clip)) as source:
@@ -156,7 +156,7 @@ def test_amr(tmp_path):
     data = path.read_bytes()
     alone, _ = read_both(path)
     found, reader = read_both(joined(tmp_path, "b.amr", data, data))
-    assert reader.damage == [] and found.shape[1] == 2 * alone.shape[1] + 40
-    assert abs(lag(found[0, alone.shape[1] :], 8000, SECONDS) - 40) <= 2
+    assert reader.damage == [] and found.shape[1] == 2 * alone.shape[1]
+    assert abs(lag(found[0, alone.shape[1] :], 8000, SECONDS)) <= 2
     _, reader = read_both(joined(tmp_path, "c.amr", data, data[:-5]))
-    assert len(reader.damage) == 1 and reader.damage[0].startswith("cut off")
+    assert len(reader.damage) == 1 and reader.damage[0].startswith("file 2 of the 2 in it: cut off")

@@ -10,7 +10,7 @@ import soundfile
 from sounds import RATE, ffmpeg, read_both, speech, wav_of
 
 from gritcodec.errors import AudioError
-from gritcodec.sound import audio, lossy, mpeg
+from gritcodec.sound import audio, frames, lossy, mpeg
 from gritcodec.tokens import summary
 
 NOISE = np.random.default_rng(1).integers(0, 256, 5000, dtype=np.uint8).tobytes()
@@ -167,7 +167,7 @@ def test_a_cut_of_next_to_nothing(tmp_path):
 def test_a_tag_of_no_end_is_no_tag():
     """Damage may look like one: what follows is not lost with it."""
     frame = bytes([0xFF, 0xF3, 0x48, 0xC4]) + bytes(140)
-    size = mpeg.parse_frame(frame, 0).size
+    size = frames.parse_frame(frame, 0).size
     frame = frame[:4] + bytes(size - 4)
     damaged = b"ID3\4\0\0\x7f\x7f\x7f\x7f" + bytes(100)
     found = mpeg.scan(20 * frame + damaged + 20 * frame)

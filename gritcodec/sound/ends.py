@@ -7,34 +7,31 @@ A file that ends between two of them is not told from a whole one, unless its ou
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from gritcodec.containers import ebml
 from gritcodec.errors import CorruptFileError
-from gritcodec.sound import mpeg, ogg
+from gritcodec.sound import frames, ogg
 
 _TAIL = 1 << 17
-_ISO = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"moof", b"styp", b"sidx")
-_EBML, _SEGMENT = b"\x1aE\xdf\xa3", 0x18538067
-_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+ISO = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"moof", b"styp", b"sidx")
+EBML, SEGMENT = b"\x1aE\xdf\xa3", 0x18538067
+ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 # Bytes of a frame of AMR by its mode, the first byte included; 0: there is no such mode.
-_AMR = {
+AMR = {
     b"#!AMR\n": (13, 14, 16, 18, 20, 21, 27, 32, 6, 0, 0, 0, 0, 0, 0, 1),
     b"#!AMR-WB\n": (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 0, 0, 0, 0, 1, 1),
 }
 # Matroska, Windows Media, Flash, WavPack, TTA, Monkey's Audio; of Ogg what is not Vorbis, Opus or FLAC.
-_FOR_AV = (_EBML, _ASF, b"FLV\1", b"wvpk", b"TTA1", b"MAC ", b"OggS")
-_AC3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
+_FOR_AV = (EBML, ASF, b"FLV\1", b"wvpk", b"TTA1", b"MAC ", b"OggS")
 # A frame of GSM 06.10.
 GSM_BYTES, GSM_SAMPLES = 33, 160
 # Bytes of a packet of a transport stream, and where its first byte stands.
 _PACKETS = ((188, 0), (192, 4), (204, 0))
-# Frames that must follow each other to be believed, and the bytes that tell how long one is.
-_ENOUGH, _FRAME_HEAD = 3, 7
-_UNKNOWN_31, _UNKNOWN_64 = 0x7FFFEF00, (1 << 64) - 1
-
-SizeOf = Callable[[bytes, int], int | None]
+# Frames that must follow each other to be believed.
+_ENOUGH = 3
+UNKNOWN_31, _MOST_BYTES = 0x7FFFEF00, 1 << 48
 
 
 def is_cut(stream: Any, name: str) -> bool:
@@ -46,7 +43,7 @@ def is_cut(stream: Any, name: str) -> bool:
         stream.seek(0)
         links, _ = ogg.links(stream)
         return bool(links) and links[-1].is_cut
-    for magic, sizes in _AMR.items():
+    for magic, sizes in AMR.items():
         if head.startswith(magic):
             return _ends_inside_amr(stream, len(magic), sizes)
     if name.lower().endswith(".gsm"):
@@ -62,9 +59,9 @@ def is_cut(stream: Any, name: str) -> bool:
 
 def is_for_av(head: bytes) -> bool:
     """Whether a file with these bytes at its beginning is of a format that PyAV alone reads."""
-    start = mpeg.after_id3(head)
-    is_framed = any(_follows(head, start, size_of) for size_of in (_adts, _ac3))
-    return is_framed or head[4:8] in _ISO or head.startswith((*_AMR, *_FOR_AV))
+    start = frames.after_id3(head)
+    is_framed = any(frames.follow(head, start, size_of) for size_of in (frames.adts, frames.ac3))
+    return is_framed or head[4:8] in ISO or head.startswith((*AMR, *_FOR_AV))
 
 
 def damaged_bytes(stream: Any) -> int:
@@ -77,27 +74,21 @@ def damaged_bytes(stream: Any) -> int:
     stream.seek(0)
     if head[:4] == b"OggS":
         return ogg.links(stream)[1]
-    start = mpeg.after_id3(head)
-    for size_of in (_adts, _ac3):
-        if _follows(head, start, size_of):
+    start = frames.after_id3(head)
+    for size_of in (frames.adts, frames.ac3):
+        if frames.follow(head, start, size_of):
             return _between_frames(stream.read(), start, size_of)
     return 0
 
 
-def _follows(data: bytes, at: int, size_of: SizeOf) -> bool:
-    """Whether a frame stands at a place, and another one behind it."""
-    size = size_of(data, at)
-    return size is not None and (size_of(data, at + size) is not None or at + size == len(data))
-
-
-def _between_frames(data: bytes, at: int, size_of: SizeOf) -> int:
+def _between_frames(data: bytes, at: int, size_of: frames.SizeOf) -> int:
     first, lost = data[at : at + 1], 0
     while at < len(data):
         if (size := size_of(data, at)) is not None:
             at += size
             continue
         following = data.find(first, at + 1)
-        while following >= 0 and not _follows(data, following, size_of):
+        while following >= 0 and not frames.follow(data, following, size_of):
             following = data.find(first, following + 1)
         if following < 0:
             # Tags, or a frame that is cut.
@@ -110,50 +101,14 @@ def _between_frames(data: bytes, at: int, size_of: SizeOf) -> int:
 def lacks_index(stream: Any) -> bool:
     """Whether a seekable stream is an mp4, mov or the like without the part that says where its sound lies."""
     stream.seek(0)
-    if stream.read(8)[4:] not in _ISO:
+    if stream.read(8)[4:] not in ISO:
         return False
-    return b"moov" not in {name for name, _ in _boxes(stream)}
-
-
-def one_amr(stream: Any) -> bytes | None:
-    """Return AMR files that follow each other in a stream as one; None: it is something else, or one already."""
-    stream.seek(0)
-    head = stream.read(16)
-    known = next(((magic, sizes) for magic, sizes in _AMR.items() if head.startswith(magic)), None)
-    if known is None:
-        return None
-    magic, sizes = known
-    stream.seek(0)
-    data, at, begin = stream.read(), len(magic), 0
-    pieces = []
-    while at < len(data):
-        if data.startswith(magic, at):
-            pieces.append(data[begin:at])
-            begin = at = at + len(magic)
-            continue
-        at += sizes[data[at] >> 3 & 15] or 1
-    return b"".join([*pieces, data[begin:]]) if pieces else None
-
-
-def another(stream: Any) -> int:
-    """Return how many bytes of an mp4 or the like are another one behind it; it is read from its index alone."""
-    stream.seek(0)
-    if stream.read(8)[4:] != b"ftyp":
-        return 0
-    begin, found, length = 0, 0, stream.seek(0, os.SEEK_END)
-    for number, (name, end) in enumerate(_boxes(stream)):
-        if name == b"moof":
-            # A broadcast, whose pieces may each begin so.
-            return 0
-        if name == b"ftyp" and number and not found:
-            found = length - begin
-        begin = end
-    return found
+    return b"moov" not in {name for name, _ in boxes(stream)}
 
 
 def frames_end_inside(tail: bytes) -> bool:
     """Whether the end of a stream of frames of ADTS, AC-3, E-AC-3 or MPEG audio is not that of a frame."""
-    for size_of in (_adts, _ac3, _mpeg):
+    for size_of in (frames.adts, frames.ac3, frames.mpeg):
         for start in range(min(len(tail), _TAIL // 8)):
             if size_of(tail, start) is None:
                 continue
@@ -161,7 +116,7 @@ def frames_end_inside(tail: bytes) -> bool:
             while (size := size_of(tail, at)) is not None:
                 at, count = at + size, count + 1
             # A header that is cut itself, or another thing behind the last frame, such as tags.
-            is_begun = 0 < len(tail) - at < _FRAME_HEAD and tail[at] == tail[start]
+            is_begun = 0 < len(tail) - at < frames.HEAD_BYTES and tail[at] == tail[start]
             if count >= _ENOUGH and (at >= len(tail) or is_begun):
                 return at != len(tail)
             if count >= _ENOUGH:
@@ -179,13 +134,13 @@ def _ends_inside_amr(stream: Any, start: int, sizes: tuple[int, ...]) -> bool:
 
 def _pieces(stream: Any, head: bytes) -> Iterator[int] | None:
     """Yield where each outermost piece of a file ends; None: it is of no format that has any."""
-    if head[4:8] in _ISO:
-        return (end for _, end in _boxes(stream))
+    if head[4:8] in ISO:
+        return (end for _, end in boxes(stream))
     if head[:4] in (b"RIFF", b"RIFX"):
         return _chunks(stream, "little" if head[:4] == b"RIFF" else "big")
-    if head[:4] == _EBML:
+    if head[:4] == EBML:
         return _segments(head)
-    if head[:16] == _ASF:
+    if head[:16] == ASF:
         return _objects(stream)
     if head[:3] == b"FLV":
         return _flv(stream)
@@ -194,7 +149,8 @@ def _pieces(stream: Any, head: bytes) -> Iterator[int] | None:
     return None
 
 
-def _boxes(stream: Any) -> Iterator[tuple[bytes, int]]:
+def boxes(stream: Any) -> Iterator[tuple[bytes, int]]:
+    """Yield name and end of each outermost box of an mp4 or the like."""
     at = 0
     stream.seek(0)
     while len(head := stream.read(16)) >= 8:
@@ -215,7 +171,7 @@ def _chunks(stream: Any, order: Any) -> Iterator[int]:
     while (head := stream.read(8))[:3] == b"RIF":
         size = int.from_bytes(head[4:], order)
         # As of those who could not go back to say it.
-        if size == 0 or size >= _UNKNOWN_31:
+        if size == 0 or size >= UNKNOWN_31:
             return
         at += 8 + size
         yield at
@@ -229,7 +185,7 @@ def _segments(head: bytes) -> Iterator[int]:
         size, at = ebml.number(head, at)
     except CorruptFileError:
         return
-    if name == _SEGMENT and size is not None:
+    if name == SEGMENT and size is not None:
         yield at + size
 
 
@@ -238,7 +194,8 @@ def _objects(stream: Any) -> Iterator[int]:
     stream.seek(0)
     while len(head := stream.read(24)) == 24:
         size = int.from_bytes(head[16:], "little")
-        if not 24 <= size < _UNKNOWN_64:
+        # No place in a file is further.
+        if not 24 <= size < _MOST_BYTES:
             return
         at += size
         yield at
@@ -267,27 +224,3 @@ def _program(stream: Any) -> Iterator[int]:
             at += 6 + int.from_bytes(head[4:6], "big")
         yield at
         stream.seek(at)
-
-
-def _adts(data: bytes, at: int) -> int | None:
-    if at + _FRAME_HEAD > len(data) or data[at] != 0xFF or data[at + 1] & 0xF6 != 0xF0:
-        return None
-    size = (data[at + 3] & 3) << 11 | data[at + 4] << 3 | data[at + 5] >> 5
-    return size if size >= _FRAME_HEAD else None
-
-
-def _ac3(data: bytes, at: int) -> int | None:
-    if at + _FRAME_HEAD > len(data) or data[at] != 0x0B or data[at + 1] != 0x77:
-        return None
-    if data[at + 5] >> 3 > 10:
-        return 2 * (((data[at + 2] & 7) << 8 | data[at + 3]) + 1)
-    rate, code = data[at + 4] >> 6, data[at + 4] & 63
-    if rate == 3 or code >> 1 >= len(_AC3_KBPS):
-        return None
-    kbps = _AC3_KBPS[code >> 1]
-    return (4 * kbps, 2 * (320 * kbps // 147 + (code & 1)), 6 * kbps)[rate]
-
-
-def _mpeg(data: bytes, at: int) -> int | None:
-    frame = mpeg.parse_frame(data, at)
-    return None if frame is None else frame.size

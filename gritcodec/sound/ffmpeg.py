@@ -16,7 +16,7 @@ from gritcodec.errors import AudioError, UsageError
 from gritcodec.sound import endings, tags
 from gritcodec.sound.chain import Adapter
 from gritcodec.sound.libsndfile import gap_filled, quiet_blocks
-from gritcodec.sound.pcm import CUT_INSIDE, cut_off
+from gritcodec.sound.lost import CUT_INSIDE, cut_off
 from gritcodec.sound.waveforms import Waveform, block_samples
 
 # Samples, at the decoder's own rate, by which sound is late where its container tells of no delay.

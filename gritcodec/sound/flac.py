@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Any
 
-from gritcodec.sound import mpeg
+from gritcodec.sound import behind, frames
 
-# Inside coded sound less would be met by chance, where a file is long enough. What is rare in each, and how far behind
-# the beginning it stands: it is looked for first, as a pattern of them all takes thirty times as long.
-_BEGINS = re.compile(rb"fLaC[\0\x80]\0\0\x22|(?:RIFF|RIFX|RF64|BW64)....WAVE|OggS\0\x02\0{8}", re.DOTALL)
-_RARE = ((b"fLaC", 0), (b"WAVE", 8), (b"OggS\0\x02", 0))
-_LONGEST = 16
+# A beginning, with a tag before it, may lie across two pieces.
+_LONGEST = 1 << 16
 _READ = 1 << 22
 
 
@@ -24,7 +20,7 @@ def start(stream: Any) -> int | None:
         head = stream.read(10)
         if head[:3] != b"ID3":
             return at if head[:4] == b"fLaC" else None
-        at += mpeg.after_id3(head)
+        at += frames.after_id3(head)
 
 
 def parts(stream: Any, first: int) -> list[tuple[int, int, bool]]:
@@ -37,7 +33,6 @@ def parts(stream: Any, first: int) -> list[tuple[int, int, bool]]:
         data = stream.read(_READ)
         found = _first(data)
         if found is None:
-            # A beginning may lie across two pieces.
             at += len(data) if at + len(data) >= length else len(data) - _LONGEST
             continue
         place, is_flac = at + found, data[found : found + 4] == b"fLaC"
@@ -51,12 +46,13 @@ def parts(stream: Any, first: int) -> list[tuple[int, int, bool]]:
 def _first(data: bytes) -> int | None:
     """Return where in these bytes a file begins, the first of several."""
     places = []
-    for rare, behind in _RARE:
-        place = data.find(rare, behind)
-        while place >= 0 and not _BEGINS.match(data, place - behind):
+    for rare, before in behind.RARE:
+        place = data.find(rare, before)
+        # What is rare is looked for first: a pattern of them all takes thirty times as long.
+        while place >= 0 and not behind.is_met(data, place - before):
             place = data.find(rare, place + 1)
         if place >= 0:
-            places.append(place - behind)
+            places.append(place - before)
     return min(places, default=None)
 
 

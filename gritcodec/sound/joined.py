@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 from gritcodec.errors import AudioError
 from gritcodec.sound.chain import Adapter
-from gritcodec.sound.libsndfile import SndReader
 from gritcodec.sound.waveforms import Waveform
 
 
+class Sound(Protocol):
+    """What is read block by block; `damage` is whole after the last block, as are tags and chapters of a pipe."""
+
+    sample_rate: int
+    channels: int
+    expected_seconds: float | None
+    damage: list[str]
+
+    @property
+    def tags(self) -> list[tuple[str, str]]:
+        """(name, value) as the file has them."""
+
+    @property
+    def chapters(self) -> list[tuple[float, str]]:
+        """(seconds, name)."""
+
+    def blocks(self) -> Iterator[Waveform]:
+        """Yield float32 [channels, samples]."""
+
+    def close(self) -> None:
+        """Free what is held."""
+
+
 class JoinedReader:
-    """Several readers, one after the other; attributes as of `PcmReader`, tags and chapters of the first."""
+    """Several readers, one after the other; attributes as of `PcmReader`, tags, chapters and notes of the first."""
 
     def __init__(
-        self, first: SndReader, others: Sequence[Callable[[], SndReader]], close: Callable[[], None], left_out: str = ""
+        self, first: Sound, others: Sequence[Callable[[], Sound]], close: Callable[[], None], left_out: str = ""
     ) -> None:
         """Read what is open, and then what is opened when its time has come; `close` frees what they all read.
 
@@ -22,6 +45,7 @@ class JoinedReader:
         """
         self.sample_rate, self.channels = first.sample_rate, first.channels
         self.tags, self.chapters = first.tags, first.chapters
+        self.notes: list[str] = getattr(first, "notes", [])
         self.damage: list[str] = []
         self.expected_seconds: float | None = None
         self._open, self._others, self._close, self._left_out = first, others, close, left_out

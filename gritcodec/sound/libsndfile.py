@@ -14,7 +14,7 @@ import soundfile
 
 from gritcodec.errors import AudioError
 from gritcodec.messages import native_stderr_off
-from gritcodec.sound.pcm import cut_off
+from gritcodec.sound.lost import cut_off
 from gritcodec.sound.waveforms import Waveform, block_samples
 
 # libsndfile says 2**63 - 1 where it does not know.

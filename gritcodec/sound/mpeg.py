@@ -11,74 +11,17 @@ import struct
 from dataclasses import dataclass
 
 from gritcodec.sound import behind
-from gritcodec.sound.pcm import CUT_INSIDE, cut_off
+from gritcodec.sound.frames import Frame, after_id3, after_tags, parse_frame
+from gritcodec.sound.lost import CUT_INSIDE, cut_off
 
-_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
-_KBPS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
-# By whether it is MPEG 1, and the layer.
-_KBPS = {
-    (True, 1): tuple(range(0, 480, 32)),
-    (True, 2): (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    (True, 3): (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    (False, 1): (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-    (False, 2): _KBPS_2,
-    (False, 3): _KBPS_2,
-}
 # Delay of LAME's encoder, and of most that leave no word about it; the decoder has 529 more.
 _USUAL_DELAY = 576
 DECODER_DELAY = 529
 _INFO_BYTES = 200
-_MONO = 3
 # Of a gap in the middle, no more than that is filled with silence.
 _MOST_FRAMES = 10_000
-# Frames that must follow each other for another file to be believed; and what tags at the end of files take.
+# Frames that must follow each other for another file to be believed.
 _ENOUGH = 4
-_ID3V1_BYTES, _APE_BYTES = 128, 32
-
-
-@dataclass(frozen=True)
-class Frame:
-    """The header of a frame.
-
-    Attributes:
-        word: its four bytes.
-        layer: 1, 2 or 3.
-        size: bytes of the frame.
-        sample_rate: Hz.
-        samples: in each channel.
-        channels: 1 or 2.
-        side: bytes of the side information, in Layer III.
-    """
-
-    word: int
-    layer: int
-    size: int
-    sample_rate: int
-    samples: int
-    channels: int
-    side: int
-
-    def alike(self, other: Frame) -> bool:
-        """Whether another frame can be of the same stream: version, layer and rate are the same."""
-        return (self.word ^ other.word) & 0xFFFE0C00 == 0
-
-
-def parse_frame(data: bytes, at: int) -> Frame | None:
-    """Return the frame header at a place, or None where there is none."""
-    if at + 4 > len(data) or data[at] != 0xFF or data[at + 1] & 0xE0 != 0xE0:
-        return None
-    word = int.from_bytes(data[at : at + 4], "big")
-    version, layer, kbps_index, rate_index = word >> 19 & 3, 4 - (word >> 17 & 3), word >> 12 & 15, word >> 10 & 3
-    if version == 1 or layer == 4 or kbps_index in (0, 15) or rate_index == 3:
-        return None
-    rate, one = _RATES[version][rate_index], version == 3
-    kbps, padding = _KBPS[one, layer][kbps_index], word >> 9 & 1
-    samples = 384 if layer == 1 else 576 if layer == 3 and not one else 1152
-    # A slot of Layer I has four bytes.
-    size = (12000 * kbps // rate + padding) * 4 if layer == 1 else samples * 125 * kbps // rate + padding
-    mono = word >> 6 & 3 == _MONO
-    side = (17 if mono else 32) if one else (9 if mono else 17)
-    return Frame(word, layer, size, rate, samples, 1 if mono else 2, side)
 
 
 @dataclass
@@ -203,7 +146,7 @@ class _Walk:
     def _between(self, at: int) -> int | None:
         """Return where the file goes on behind what is no frame of it; None: it does not."""
         data, first = self._data, self._first
-        place = _after_tags(data, at)
+        place = after_tags(data, at)
         frame = parse_frame(data, place)
         # A tag that stands at the beginning of files stands between the segments of a broadcast too.
         if frame is not None and frame.alike(first) and place == after_id3(data, at) > at:
@@ -211,7 +154,7 @@ class _Walk:
         if _runs(data, place):
             self._following = place
             return None
-        if behind.begins(data[place : place + behind.ENOUGH]):
+        if behind.begins(data, place):
             self._other = len(data) - place
             return None
         # Behind the tags of its end there is no more of it.
@@ -259,16 +202,6 @@ class _Walk:
         return Scan(whole, first, frames, promised, self._gaps, self._cut, delay, padding, *told)
 
 
-def after_id3(data: bytes, at: int = 0) -> int:
-    """Return where what follows one or more ID3v2 tags, which stand at a place, begins."""
-    while data[at : at + 3] == b"ID3" and at + 10 <= len(data):
-        size = 0
-        for byte in data[at + 6 : at + 10]:
-            size = size << 7 | byte & 127
-        at += 10 + size + (10 if data[at + 5] & 16 else 0)
-    return at
-
-
 def _next_frame(data: bytes, at: int, like: Frame | None) -> int | None:
     """Return where the next frame begins that another one follows, or the end."""
     while (at := data.find(b"\xff", at)) >= 0:
@@ -292,23 +225,6 @@ def _runs(data: bytes, at: int) -> bool:
             return count > 1 and at >= len(data)
         at += frame.size
     return True
-
-
-def _after_tags(data: bytes, at: int) -> int:
-    """Return where what follows tags of the end or the beginning of a file begins."""
-    while True:
-        before, behind_id3 = at, after_id3(data, at)
-        # One that is longer than the file is none.
-        at = behind_id3 if behind_id3 <= len(data) else at
-        if data[at : at + 3] == b"TAG":
-            at += _ID3V1_BYTES
-        elif data[at : at + 8] == b"APETAGEX":
-            # With a footer of the same size behind it, which its size counts.
-            at += _APE_BYTES + int.from_bytes(data[at + 12 : at + 16], "little")
-        elif data[at : at + 11] == b"LYRICSBEGIN" and (end := data.find(b"LYRICS200", at)) >= 0:
-            at = end + 9
-        if at == before:
-            return min(at, len(data))
 
 
 def _is_tail(data: bytes, at: int) -> bool:

@@ -7,20 +7,20 @@ import os
 import shutil
 import struct
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from gritcodec.errors import AudioError, UsageError
-from gritcodec.sound import behind, endings, ends, ffmpeg, flac, headers, id3, mpeg, ogg, tags, voc
+from gritcodec.sound import behind, endings, ends, ffmpeg, flac, following, frames, headers, id3, mpeg, ogg, tags, voc
 from gritcodec.sound.chain import ChainReader
 from gritcodec.sound.inputs import Input
-from gritcodec.sound.joined import JoinedReader
+from gritcodec.sound.joined import JoinedReader, Sound
 from gritcodec.sound.layouts import Layout
 from gritcodec.sound.libsndfile import Handle, SndReader
-from gritcodec.sound.pcm import CUT_INSIDE, PcmReader, cut_off
-from gritcodec.sound.waveforms import Waveform
+from gritcodec.sound.lost import CUT_INSIDE, cut_off
+from gritcodec.sound.pcm import PcmReader
 
 AV_HINT = "pip install 'gritcodec[av]' to read m4a, amr, wma, webm, mp4 and others too"
 _HEAD = 1 << 16
@@ -33,29 +33,6 @@ _MPEG_IN_WAV = (0x50, 0x55)
 # GSM 06.10 in wav files, bytes and samples of its blocks.
 _GSM_IN_WAV, _GSM_BLOCK_BYTES, _GSM_BLOCK_SAMPLES = 0x31, 65, 320
 _TAGS = 1 << 20
-
-
-class Sound(Protocol):
-    """What is read block by block; `damage` is whole after the last block, as are tags and chapters of a pipe."""
-
-    sample_rate: int
-    channels: int
-    expected_seconds: float | None
-    damage: list[str]
-
-    @property
-    def tags(self) -> list[tuple[str, str]]:
-        """(name, value) as the file has them."""
-
-    @property
-    def chapters(self) -> list[tuple[float, str]]:
-        """(seconds, name)."""
-
-    def blocks(self) -> Iterator[Waveform]:
-        """Yield float32 [channels, samples]."""
-
-    def close(self) -> None:
-        """Free what is held."""
 
 
 def open_sound(source: Input, track: int | None = None) -> Sound:
@@ -71,13 +48,33 @@ def open_sound(source: Input, track: int | None = None) -> Sound:
     """
     if not source.peek(1):
         raise AudioError(f"{source.name} is empty (0 bytes)")
-    if track is not None:
-        if not endings.loads_av():
-            raise UsageError("--track needs PyAV: pip install 'gritcodec[av]'")
-        return _through_av(source, track)
-    layout = headers.parse(source)
+    if track is not None and not endings.loads_av():
+        raise UsageError("--track needs PyAV: pip install 'gritcodec[av]'")
+    layout = headers.parse(source) if track is None else None
     if layout is not None and layout.kind is not None:
         return PcmReader(source, layout)
+    stream = source.rewound()
+    parts = following.parts(stream)
+    if len(parts) > 1 or parts[0].end < stream.seek(0, os.SEEK_END):
+        return _joined(source, stream, parts, track)
+    return _one(source, layout, track)
+
+
+def _joined(source: Input, stream: Any, parts: list[following.Part], track: int | None) -> Sound:
+    """Return what reads several files that follow each other."""
+
+    def opened(part: following.Part) -> Sound:
+        there = Input(io.BufferedReader(following.Section(stream, part)), source.name, close=False)
+        return _one(there, headers.parse(there) if track is None else None, track)
+
+    first, *others = [partial(opened, part) for part in parts if part.is_read]
+    left = sum(part.end - part.begin for part in parts if not part.is_read)
+    return JoinedReader(first(), others, source.close, behind.left_out(left) if left else "")
+
+
+def _one(source: Input, layout: Layout | None, track: int | None) -> Sound:
+    if track is not None:
+        return _through_av(source, track)
     try:
         return _through_libsndfile(source, layout)
     except AudioError as error:
@@ -118,7 +115,7 @@ def _through_libsndfile(source: Input, layout: Layout | None) -> Sound:
     ending = endings.of_name(source.name)
     if head[: len(voc.MAGIC)] == voc.MAGIC and (blocks := voc.read(source.name, stream)) is not None:
         return voc.VocReader(stream, blocks, source.close)
-    if head[mpeg.after_id3(head) :][:4] != b"fLaC" and _may_be_mpeg(head, ending):
+    if head[frames.after_id3(head) :][:4] != b"fLaC" and _may_be_mpeg(head, ending):
         data = stream.read()
         stream.seek(0)
         if found := mpeg.scan_all(data):
@@ -172,26 +169,22 @@ def _nothing() -> None:
 
 def _through_av(source: Input, track: int | None) -> Sound:
     stream, path = source.rewound(), source.path
-    if (joined := ends.one_amr(stream)) is not None:
-        stream, path = io.BytesIO(joined), None
     if ends.lacks_index(stream):
         raise AudioError(
             f"cannot read {source.name} as audio: what says where its sound lies (moov, which most recorders write at "
             "its end) is missing, as where a recording was cut off"
         )
-    is_cut, lost, left = ends.is_cut(stream, source.name), ends.damaged_bytes(stream), ends.another(stream)
+    is_cut, lost = ends.is_cut(stream, source.name), ends.damaged_bytes(stream)
     stream.seek(0)
     reader = ffmpeg.AvReader(source.name, path or stream, source.close, track, is_cut)
     if lost:
         reader.damage.append(f"{lost:,} bytes of it are damaged: what they held is missing")
-    if left:
-        reader.damage.append(behind.left_out(left))
     return reader
 
 
 def _may_be_mpeg(head: bytes, ending: str) -> bool:
-    at = mpeg.after_id3(head)
-    return head[:3] == b"ID3" or mpeg.parse_frame(head, at) is not None or ending in (".mp3", ".mpga")
+    at = frames.after_id3(head)
+    return head[:3] == b"ID3" or frames.parse_frame(head, at) is not None or ending in (".mp3", ".mpga")
 
 
 def _mpeg(source: Input, found: list[mpeg.Scan]) -> SndReader | JoinedReader:

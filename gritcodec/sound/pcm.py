@@ -7,13 +7,10 @@ import numpy as np
 from gritcodec.sound import behind, headers
 from gritcodec.sound.inputs import Input
 from gritcodec.sound.layouts import Layout, decoded
+from gritcodec.sound.lost import cut_off
 from gritcodec.sound.waveforms import Waveform, block_samples
 
-# Of what promises no length, and ends where none of its pieces does.
-CUT_INSIDE = "cut off inside its last piece: how much is missing nobody says"
 _READ = 1 << 16
-# Less is 0.00 s.
-_TOLD_IN_SECONDS = 0.005
 
 
 class PcmReader:
@@ -85,12 +82,3 @@ class PcmReader:
             headers.read_trailer(self._source, self._layout)
         if self._layout.left_out:
             self.damage.append(behind.left_out(self._layout.left_out))
-
-
-def cut_off(have: float, promised: float, sample_rate: int) -> str:
-    """Say how much of a recording is missing, in seconds, or in samples where that is next to nothing."""
-    missing = promised - have
-    if missing >= _TOLD_IN_SECONDS:
-        return f"cut off: {have:.2f} of {promised:.2f} s are there, {missing:.2f} s are missing"
-    samples = max(round(missing * sample_rate), 1)
-    return f"cut off: {have:.2f} s are there, {samples:,} sample{'s are' if samples > 1 else ' is'} missing"

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from gritcodec.errors import AudioError
+from gritcodec.sound import behind
 from gritcodec.sound.chain import Adapter
 from gritcodec.sound.layouts import ALAW, ULAW, Layout, decoded
-from gritcodec.sound.pcm import CUT_INSIDE, cut_off
+from gritcodec.sound.lost import CUT_INSIDE, cut_off
 from gritcodec.sound.riff import text
 from gritcodec.sound.waveforms import Waveform, block_samples
 
@@ -26,21 +27,23 @@ _MOST_TEXT = 1 << 16
 _SOX_SHORT = 8
 
 
-@dataclass(frozen=True)
+@dataclass
 class Blocks:
-    """What is in a file.
+    """What is in a file, or in several that follow each other.
 
     Attributes:
         parts: how samples lie, where they begin, how many bytes of them there are; of silence (None as where) samples.
         promised: seconds that the blocks say they have.
-        is_cut: whether the file ends inside one.
-        comment: its texts.
+        is_cut: whether the last file ends inside one.
+        texts: its comments.
+        left_out: bytes behind them that are a file of another format.
     """
 
-    parts: list[tuple[Layout, int | None, int]]
-    promised: float
-    is_cut: bool
-    comment: str
+    parts: list[tuple[Layout, int | None, int]] = field(default_factory=list)
+    promised: float = 0.0
+    is_cut: bool = False
+    texts: list[str] = field(default_factory=list)
+    left_out: int = 0
 
 
 def read(name: str, stream: Any) -> Blocks | None:
@@ -53,15 +56,32 @@ def read(name: str, stream: Any) -> Blocks | None:
         AudioError: there is no sound in it.
     """
     length = stream.seek(0, os.SEEK_END)
-    stream.seek(20)
-    at = int.from_bytes(stream.read(2), "little")
-    parts: list[tuple[Layout, int | None, int]] = []
-    told, texts = [0.0], list[str]()
+    found = Blocks()
+    begin: int | None = 0
+    while begin is not None:
+        stream.seek(begin + len(MAGIC))
+        at = begin + int.from_bytes(stream.read(2), "little")
+        before = len(found.parts), found.promised
+        if (end := _read_file(name, stream, at, length, found)) is None:
+            if not begin:
+                stream.seek(0)
+                return None
+            # The first ones are read.
+            found.left_out = length - begin
+            found.promised, found.parts[before[0] :] = before[1], []
+            break
+        begin = _following(stream, end, length, found)
+    if not found.parts:
+        raise AudioError(f"cannot read {name} as audio: the VOC file has no samples")
+    return found
+
+
+def _read_file(name: str, stream: Any, at: int, length: int, found: Blocks) -> int | None:
+    """Take in the blocks of one of several files, the first one at a place; return its end, or None as `read` does."""
     layout: Layout | None = None
     extended: Layout | None = None
-    is_cut = False
     stream.seek(at)
-    while (head := stream.read(4)) and head[0] != _END:
+    while (head := stream.read(4)) and head[0] != _END and head != MAGIC[:4]:
         kind, size = head[0], int.from_bytes(head[1:], "little")
         at += 4
         inner = 0
@@ -76,35 +96,43 @@ def read(name: str, stream: Any) -> Blocks | None:
         elif kind == _SILENCE:
             body = stream.read(3)
             silent = _layout(body[2:], b"\0")
-            parts.append((layout or silent, None, _resized(body, silent, layout or silent)))
-            told.append((int.from_bytes(body[:2], "little") + 1) / max(silent.sample_rate, 1))
+            found.parts.append((layout or silent, None, _resized(body, silent, layout or silent)))
+            found.promised += (int.from_bytes(body[:2], "little") + 1) / max(silent.sample_rate, 1)
         elif kind == _TEXT:
-            texts.append(text(stream.read(min(size, _MOST_TEXT))))
+            found.texts.append(text(stream.read(min(size, _MOST_TEXT))))
         if kind in (_SOUND, _NEW_SOUND, _MORE):
             if layout is None or layout.kind is None:
-                stream.seek(0)
                 return None
             layout.check(name)
             if kind == _NEW_SOUND and _is_of_sox(stream, at + size, length):
                 size += _SOX_SHORT
-            parts.append((layout, at + inner, max(min(size, length - at) - inner, 0)))
-            told.append(max(size - inner, 0) / layout.rate)
+            found.parts.append((layout, at + inner, max(min(size, length - at) - inner, 0)))
+            found.promised += max(size - inner, 0) / layout.rate
         at += size
-        is_cut = at > length
+        found.is_cut = at > length
         stream.seek(at)
-    if not parts:
-        raise AudioError(f"cannot read {name} as audio: the VOC file has no samples")
-    return Blocks(parts, sum(told), is_cut, "\n".join(texts))
+    # Not all have an end.
+    return at if head == MAGIC[:4] else min(at + 1, length)
+
+
+def _following(stream: Any, end: int, length: int, found: Blocks) -> int | None:
+    """Return where another VOC file begins behind one; None: it does not, and another kind of file is noted."""
+    stream.seek(end)
+    head = stream.read(behind.ENOUGH)
+    if head.startswith(MAGIC):
+        return end
+    if behind.begins(head):
+        found.left_out = length - end
+    return None
 
 
 def _is_of_sox(stream: Any, end: int, length: int) -> bool:
     """Whether a block is said to end 8 bytes before it does: SoX 14.4.2 counts 4 of its 12 bytes of head."""
-    if length - end != _SOX_SHORT + 1:
-        return False
     stream.seek(end)
-    rest = stream.read()
+    rest = stream.read(_SOX_SHORT + 1 + len(MAGIC))
+    is_last = len(rest) == _SOX_SHORT + 1 or rest.endswith(MAGIC)
     # Another block and its end could be as long.
-    return rest[-1] == _END and int.from_bytes(rest[1:4], "little") != _SOX_SHORT - 4
+    return is_last and rest[_SOX_SHORT] == _END and int.from_bytes(rest[1:4], "little") != _SOX_SHORT - 4
 
 
 def _layout(divisor: bytes, coding: bytes) -> Layout:
@@ -144,7 +172,8 @@ class VocReader:
         self.sample_rate, self.channels = first.sample_rate, first.channels
         self.expected_seconds: float | None = blocks.promised
         self.damage: list[str] = []
-        self.tags = [("comment", blocks.comment)] if blocks.comment else []
+        comment = "\n".join(blocks.texts)
+        self.tags = [("comment", comment)] if comment else []
         self.chapters: list[tuple[float, str]] = []
 
     def close(self) -> None:
@@ -165,6 +194,8 @@ class VocReader:
             only = len(self._blocks.parts) == 1
             rate = self.sample_rate
             self.damage.append(cut_off(done / rate, self._blocks.promised, rate) if only else CUT_INSIDE)
+        if self._blocks.left_out:
+            self.damage.append(behind.left_out(self._blocks.left_out))
 
     def _samples(self, layout: Layout, at: int | None, size: int) -> Iterator[Waveform]:
         step = block_samples(layout.sample_rate)
