@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tools import run, tool
 
 from gritcodec.bitstream import CHAINED, PLAIN
-from gritcodec.bitstream.cutting import Clock
+from gritcodec.bitstream.clock import Clock
 from gritcodec.containers import bare, blocks, ebml, matroska
 from gritcodec.containers.matroska_names import Name
 from gritcodec.errors import CorruptFileError, FormatError

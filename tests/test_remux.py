@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gritcodec import bitstream
 from gritcodec.bitstream import Body, Chunk, Pause, Reader, varint
-from gritcodec.bitstream.cutting import Clock
+from gritcodec.bitstream.clock import Clock
 from gritcodec.bitstream.items import PAUSE, SPLICE, splice_payload
 from gritcodec.bitstream.writer import Writer
 from gritcodec.containers import bare, matroska, ogg, remux

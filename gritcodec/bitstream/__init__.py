@@ -2,22 +2,23 @@
 
 docs/bitstream.md says the layout exactly. `header` (with `fields`), `items` and `ending` are the parts of a file,
 `packing`, `entropy` and `chained` put the codes into a packet; `reader` reads through damage, `writer` writes, `plan`
-keeps to a budget, `edit` and `cutting` make files out of files.
+keeps to a budget, `contents` reads a file at once, `edit` and `cutting` make files out of files.
 """
 
+from gritcodec.bitstream.clock import Clock
 from gritcodec.bitstream.codings import coding_for
-from gritcodec.bitstream.contexts import ContextModel
-from gritcodec.bitstream.cutting import Clock, cut
-from gritcodec.bitstream.edit import (
+from gritcodec.bitstream.contents import (
     Contents,
     Segment,
-    join,
+    heard_header,
     read_all,
     read_contents,
     segments_of,
-    truncate,
     whole_header,
 )
+from gritcodec.bitstream.contexts import ContextModel
+from gritcodec.bitstream.cutting import cut
+from gritcodec.bitstream.edit import check_joinable, join, truncate
 from gritcodec.bitstream.header import (
     CHAINED,
     ENTROPY,
@@ -68,9 +69,11 @@ __all__ = [
     "Writer",
     "assemble",
     "assemble_within",
+    "check_joinable",
     "coding_for",
     "cut",
     "granted_kbps",
+    "heard_header",
     "join",
     "needed_stages",
     "parse_header",

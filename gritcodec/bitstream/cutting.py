@@ -1,8 +1,10 @@
 """A part of a file, by leaving out packets: nothing is decoded, nothing coded again."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from gritcodec.bitstream.edit import Segment, joined, read_contents, segments_by_themselves
+from gritcodec.bitstream.clock import Clock
+from gritcodec.bitstream.contents import Damaged, Segment, as_far_as_there, read_for_edit
+from gritcodec.bitstream.edit import joined, segments_by_themselves
 from gritcodec.bitstream.header import CHAINED, Header
 from gritcodec.bitstream.items import MARK, Chunk, Item, Packet, Pause, moved_mark, read_mark
 from gritcodec.errors import UsageError
@@ -10,45 +12,24 @@ from gritcodec.errors import UsageError
 _MICROSECONDS = 1_000_000
 
 
-@dataclass(frozen=True)
-class Clock:
-    """How frames and samples of a model belong together.
-
-    Attributes:
-        sample_rate: of the model, Hz.
-        hop_length: samples of a frame.
-        delay: samples by which the decoded signal lags.
-        warmup: frames before a sample that its value depends on, at the recording's rate.
-    """
-
-    sample_rate: int
-    hop_length: int
-    delay: int
-    warmup: int
-
-    def frames(self, num_samples: int, sample_rate: int) -> int:
-        """Return the frames of a segment of so many samples at `sample_rate` Hz, its start trim included."""
-        at_model = -(-num_samples * self.sample_rate // sample_rate)
-        return -(-(at_model + self.delay) // self.hop_length) if num_samples else 0
-
-
-def cut(data: bytes, first: int, count: int | None, clock: Clock) -> bytes:
+def cut(data: bytes, first: int, count: int | None, clock: Clock, damaged: Damaged | None = None) -> bytes:
     """Return the file of a part of a recording, exact to the sample.
 
     It begins some frames early, for the decoder to be where it would be, and the header says how many samples
     to drop; so its sound is that of the whole file.
 
     Args:
-        data: a sound file.
+        data: a sound file; a damaged one where `damaged` is given: what is lost in it stays lost.
         first: sample of the recording that becomes the first.
         count: samples of the part; None: to the end.
         clock: of the model that made it.
+        damaged: is called with the contents of a damaged file; None: damage is an error.
 
     Raises:
         FormatError: not a .grit file, or a damaged one.
         UsageError: there is no such part.
     """
-    contents = read_contents(data, strict=True)
+    contents = as_far_as_there(read_for_edit(data, damaged), clock)
     header, total = contents.header, contents.header.num_samples or 0
     end = total if count is None else min(first + count, total)
     if not 0 <= first < end:

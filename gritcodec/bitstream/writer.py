@@ -42,8 +42,15 @@ class Body:
         return cls(codes.shape[1], codes.shape[2], coding.pack(codes))
 
 
+@dataclass(frozen=True)
+class Gap:
+    """Frames that are lost: they take no bytes, and a reader tells that they are missing."""
+
+    frames: int
+
+
 # What a file is made of; where a pause or chunk stood before, and its size there, do not matter.
-Part = Body | Pause | Chunk
+Part = Body | Pause | Chunk | Gap
 
 
 def pause_parts(frames: int, noise: bytes = b"") -> list[Pause]:
@@ -79,6 +86,9 @@ class Writer:
         elif isinstance(part, Pause):
             data = build_pause(start, part.frames, part.noise, self._header)
             self._index.other(len(data), part.frames)
+        elif isinstance(part, Gap):
+            data = b""
+            self._index.other(0, part.frames)
         else:
             data = build_chunk(start, part.mark, part.payload, self._header)
             self._index.chunk(len(data), part.mark == SPLICE)
@@ -126,12 +136,13 @@ def cut(coding: Coding, body: Body, keep: int) -> Body:
     return Body(keep, body.frames, coding.cut(body.data, body.stages, body.frames, keep))
 
 
-def assemble(header: Header, parts: Iterable[Part]) -> bytes:
+def assemble(header: Header, parts: Iterable[Part], ended: bool = True) -> bytes:
     """Return a whole file with all stages of all packets.
 
     Args:
         header: with the number of samples; its stages are set to the most that any packet has, 1 without any.
         parts: packets, pauses and chunks, in order.
+        ended: whether it gets its end; a file that was cut has none.
 
     Raises:
         UsageError: a value of the header is out of range.
@@ -141,12 +152,12 @@ def assemble(header: Header, parts: Iterable[Part]) -> bytes:
     if header.num_samples is None or header.bare:
         raise ValueError("only a live stream may leave the number of samples open, or checks out")
     writer = Writer(header)
-    pieces = [writer.begin(), *map(writer.add, parts), writer.finish(header.num_samples)]
+    pieces = [writer.begin(), *map(writer.add, parts), writer.finish(header.num_samples) if ended else b""]
     return b"".join(pieces)
 
 
 def assemble_within(
-    header: Header, parts: Sequence[Part], kbps: float | None = None, limit: int | None = None
+    header: Header, parts: Sequence[Part], kbps: float | None = None, limit: int | None = None, ended: bool = True
 ) -> bytes:
     """Return a whole file that keeps to a bitrate or a size, by leaving out stages of some packets.
 
@@ -155,6 +166,7 @@ def assemble_within(
         parts: packets with at least the stages that the budget allows, pauses and chunks, in order.
         kbps: see `plan.for_bitrate`.
         limit: bytes that the file may have, instead of a bitrate.
+        ended: see `assemble`.
 
     Raises:
         UsageError: one stage alone takes more than `limit`.
@@ -166,14 +178,23 @@ def assemble_within(
     if limit is not None:
         stages = plan.for_size(header, sizes, around, limit)
     elif kbps is not None:
-        stages = plan.for_bitrate(header, sizes, around, kbps)
+        stages = plan.for_bitrate(_as_long_as_there(header, parts, ended), sizes, around, kbps)
     else:
         raise ValueError("kbps or limit must be given")
     kept = iter([cut(coding, body, int(keep)) for body, keep in zip(bodies, stages, strict=True)])
-    data = assemble(header, [next(kept) if isinstance(part, Body) else part for part in parts])
+    data = assemble(header, [next(kept) if isinstance(part, Body) else part for part in parts], ended)
     if limit is not None and len(data) > limit:
         raise UsageError(f"this recording takes {len(data):,} bytes at least, and may take {limit:,}")
     return data
+
+
+def _as_long_as_there(header: Header, parts: Sequence[Part], ended: bool) -> Header:
+    """Return a header without the time that is lost: what is left gets no more bytes for it."""
+    if ended and not any(isinstance(part, Gap) for part in parts):
+        return header
+    frames = sum(part.frames for part in parts if isinstance(part, Body | Pause))
+    there = frames * 100 * header.sample_rate // header.frame_rate
+    return replace(header, num_samples=min(header.num_samples or 0, there))
 
 
 def _around(header: Header, parts: Sequence[Part]) -> plan.Frame:
@@ -185,6 +206,8 @@ def _around(header: Header, parts: Sequence[Part]) -> plan.Frame:
             others.append([0, 0])
         elif isinstance(part, Pause):
             others[-1][0] += len(build_pause(0, part.frames, part.noise, header))
+            others[-1][1] += part.frames
+        elif isinstance(part, Gap):
             others[-1][1] += part.frames
         else:
             others[-1][0] += len(build_chunk(0, part.mark, part.payload, header))

@@ -33,26 +33,18 @@ from gritcodec.messages import DAMAGED
 if TYPE_CHECKING:
     from gritcodec.cli.edits import Edit
 
-# Codes that are lost leave nothing to thin out, or to cut in their place.
-_WHOLE_ALONE = (
-    "Exit codes: 0 done; 1 bad input (damaged: decompress saves what is whole; no space ...); 2 bad use; "
-    "130 interrupted; 141 the reader of a pipe has left; 143 terminated."
-)
 TRUNCATE_HELP = help_end(
     "truncate talk.grit small.grit --bitrate 1.5",
     "truncate talk.grit mail.grit --target-size 100k",
     "truncate packed/ small/ --bitrate 1    # a folder, with all below it",
-    codes=_WHOLE_ALONE,
 )
 CUT_HELP = help_end(
     "cut talk.grit part.grit --start 1:30 --duration 20",
     "cut packed/ beginnings/ --duration 10s",
-    codes=_WHOLE_ALONE,
 )
 JOIN_HELP = help_end(
     "join one.grit two.grit both.grit",
     "join parts/ whole.grit                 # in the order of their names: part-2, part-10",
-    codes=_WHOLE_ALONE,
 )
 REMUX_HELP = help_end(
     "remux talk.grit talk.mka",
@@ -81,6 +73,7 @@ def truncate(
         float | None, bitrate_option("Kilobits a second, for each channel, to go down to: 1.5, 3kbps ...")
     ] = None,
     target_size: Size = None,
+    strict: Strict = False,
     force: Force = False,
 ) -> None:
     """Lower a .grit file's bitrate by leaving out bytes: the very file that compressing at it would have given."""
@@ -88,7 +81,7 @@ def truncate(
 
     if (bitrate is None) == (target_size is None):
         raise UsageError("give --bitrate or --target-size")
-    _edit(paths, edits.Truncate(force, bitrate, target_size), ".grit")
+    _edit(paths, edits.Truncate(force, bitrate, target_size, strict), ".grit")
 
 
 def cut(
@@ -96,12 +89,13 @@ def cut(
     start: Start = None,
     duration: Duration = None,
     model: PlayModel = None,
+    strict: Strict = False,
     force: Force = False,
 ) -> None:
     """Cut a part out of a .grit file, exact to the sample, without decoding it."""
     from gritcodec.cli import edits
 
-    _edit(paths, edits.Cut(force, (start or 0.0, duration), model), ".grit")
+    _edit(paths, edits.Cut(force, (start or 0.0, duration), model, strict), ".grit")
 
 
 def remux(
@@ -164,6 +158,8 @@ def join(
             "taken by their names; then the file to write, or - for standard output.",
         ),
     ],
+    model: PlayModel = None,
+    strict: Strict = False,
     force: Force = False,
 ) -> None:
     """Put .grit files one after the other, without gaps and without decoding them."""
@@ -185,9 +181,13 @@ def join(
         raise UsageError(f"there is nothing to join but {target} itself")
     for source in sources:
         check_paths(source, target, None, force)
-    made = edits.join(sources, target, force)
+    made, damage = edits.join(sources, target, force, strict, model)
     length = console.describe_length(made.header)
     say(target, messages.counted(len(sources), "file"), console.describe_size(made.header, made.size), length)
+    for source, lines in zip(sources, damage, strict=True):
+        warn_all(source, lines)
+    if any(damage):
+        raise typer.Exit(DAMAGED)
 
 
 def info(

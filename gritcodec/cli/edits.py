@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gritcodec import bitstream, files, messages, model_store
-from gritcodec.bitstream import Header, Reader
+from gritcodec.bitstream import Contents, Header, Reader
 from gritcodec.cli import facts
 from gritcodec.cli.batch import Done
 from gritcodec.cli.naming import Job
@@ -66,14 +67,16 @@ class Truncate(Edit):
 
     bitrate: float | None
     limit: int | None
+    strict: bool = False
 
     def one(self, source: Path, target: Path) -> Made:
         """Leave out bytes."""
-        with messages.about(source, target), _whole_alone():
-            data = bitstream.truncate(_read(source), self.bitrate, self.limit)
+        broken: list[Contents] = []
+        with messages.about(source, target):
+            data = bitstream.truncate(_read(source), self.bitrate, self.limit, None if self.strict else broken.append)
             _write(target, data, self.force)
         notes = bitrate_notes(bitstream.parse_header(data)[0], self.bitrate)
-        return Made(bitstream.whole_header(data), len(data), notes=tuple(notes))
+        return Made(bitstream.whole_header(data), len(data), _damage(broken), tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -82,19 +85,25 @@ class Cut(Edit):
 
     span: tuple[float, float | None]
     model: str | None
+    strict: bool = False
 
     def one(self, source: Path, target: Path) -> Made:
         """Cut a part out."""
-        with messages.about(source, target), _whole_alone():
+        broken: list[Contents] = []
+        with messages.about(source, target):
             data = _read(source)
-            header = bitstream.whole_header(data)
+            header = bitstream.whole_header(data, self.strict)
             folder = model_store.resolve(self.model) if self.model else model_store.find(header)
+            clock = model_store.clock(folder, header.sample_rate)
+            header = header if self.strict else bitstream.heard_header(data, clock)
             first = round(self.span[0] * header.sample_rate)
             count = None if self.span[1] is None else round(self.span[1] * header.sample_rate)
             self._check(header, first)
-            data = bitstream.cut(data, first, count, model_store.clock(folder, header.sample_rate))
+            data = bitstream.cut(data, first, count, clock, None if self.strict else broken.append)
             _write(target, data, self.force)
-        return Made(bitstream.whole_header(data), len(data))
+        made = bitstream.whole_header(data)
+        is_short = count is None or (made.num_samples or 0) < count
+        return Made(made, len(data), _damage([_met(contents, data, is_short) for contents in broken]))
 
     def _check(self, header: Header, first: int) -> None:
         """Refuse a part that the recording has not, in seconds, as it was asked for."""
@@ -126,25 +135,47 @@ class Remux(Edit):
         return Made(header, len(result), damage=tuple(damage))
 
 
-def _clock_of(header: Header) -> bitstream.Clock | None:
+def _clock_of(header: Header, model: str | None = None) -> bitstream.Clock | None:
     with suppress(WrongModelError):
-        return model_store.clock(model_store.find(header))
+        return model_store.clock(model_store.resolve(model) if model else model_store.find(header))
     return None
 
 
-def join(sources: Sequence[Path], target: Path, force: bool) -> Made:
-    """Join files; errors as in `bitstream.join`."""
-    parts = []
+def join(
+    sources: Sequence[Path], target: Path, force: bool, strict: bool, model: str | None
+) -> tuple[Made, list[list[str]]]:
+    """Join files; return what was made, and for each source what is wrong with it; errors as in `bitstream.join`.
+
+    `model`: that of a file that was cut, where it is no shipped one.
+    """
+    parts, broken = [], [list[Contents]() for _ in sources]
     for source in sources:
-        with messages.about(source), _whole_alone():
+        with messages.about(source):
             parts.append(_read(source))
-            # Read to its end, so that damage is told with the name of the file.
-            for _ in bitstream.read_all(parts[-1], strict=True):
-                pass
-    data = bitstream.join(parts, [str(source) for source in sources])
+            # Read to its end, so that what cannot be joined is told with the name of the file.
+            for contents in bitstream.read_all(parts[-1], strict):
+                bitstream.check_joinable(contents, _clock_of(contents.header, model))
+
+    def damaged(number: int, contents: Contents) -> None:
+        broken[number].append(contents)
+
+    names = [str(source) for source in sources]
+    data = bitstream.join(parts, names, None if strict else damaged, partial(_clock_of, model=model))
     with messages.about("", target):
         _write(target, data, force)
-    return Made(bitstream.whole_header(data), len(data))
+    return Made(bitstream.whole_header(data), len(data)), [list(_damage(found)) for found in broken]
+
+
+def _met(contents: Contents, part: bytes, is_short: bool) -> Contents:
+    """Leave out what is lost elsewhere in a damaged file than in a part; `is_short`: that is not as long as asked."""
+    if next(bitstream.read_all(part)).damage:
+        return contents
+    kept = [damage for damage in contents.damage if damage.frames == 0 or (damage.frames is None and is_short)]
+    return replace(contents, damage=kept)
+
+
+def _damage(broken: Sequence[Contents]) -> tuple[str, ...]:
+    return tuple(facts.damage_lines([(contents.header, contents.damage) for contents in broken]))
 
 
 def info(source: Path, strict: bool) -> dict[str, Any]:
@@ -152,16 +183,6 @@ def info(source: Path, strict: bool) -> dict[str, Any]:
     with messages.about(source):
         data = _bytes(source)
         return facts.facts_of(bytes(remux.opened(io.BytesIO(data)).read()), str(source), len(data), strict)
-
-
-@contextmanager
-def _whole_alone() -> Iterator[None]:
-    """Name the way out where a file is damaged: lost codes leave nothing to thin out, or to cut in their place."""
-    try:
-        yield
-    except CorruptFileError as error:
-        error.args = (f"{error} (decompress saves what is whole)",)
-        raise
 
 
 def _read(source: Path) -> bytes:

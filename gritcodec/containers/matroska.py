@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from gritcodec.bitstream import Header, parse_header, varint
-from gritcodec.bitstream.cutting import Clock
+from gritcodec.bitstream.clock import Clock
 from gritcodec.bitstream.items import MARK, read_mark
 from gritcodec.containers import bare, ebml
 from gritcodec.containers.bare import KeyFrames, Placed

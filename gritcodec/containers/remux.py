@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from gritcodec.bitstream import Chunk, Header, Packet, Pause, Reader, parse_header
-from gritcodec.bitstream.cutting import Clock
+from gritcodec.bitstream.clock import Clock
 from gritcodec.bitstream.ending import Index
 from gritcodec.bitstream.header import MAGIC
 from gritcodec.bitstream.items import END, SPLICE, build_chunk, build_packet, build_pause
