@@ -74,11 +74,14 @@ def test_no_verb_replaces_audio(forced, here, verb):
     sound_in("h.grit", "FLAC", "PCM_16")
     film(here / "film.mkv", b"V_VP9", b"A_AAC")
     film(here / "film.mka", b"V_VP9")
+    # What only FFmpeg reads, and nothing can play: an mp4 without its index, a wav file without samples.
+    (here / "phone.grit").write_bytes(b"\0\0\0\x18ftypM4A \0\0\0\0M4A isom" + b"\0\0\0\x40mdat" + bytes(56))
+    (here / "torn.grit").write_bytes((here / "wav.grit").read_bytes()[:40])
     # A head of Vorbis with nothing behind it: nobody can read that, and it is none of ours.
     (here / "cut.oga").write_bytes((here / "f.ogg").read_bytes()[:100])
     whole = {path.name: path.read_bytes() for path in here.iterdir()}
     source = "talk.wav" if verb == ("compress",) else "talk.grit"
-    others = {"f.ogg", "g.oga", "wav.grit", "h.grit", "film.mkv", "film.mka", "cut.oga"}
+    others = {"f.ogg", "g.oga", "wav.grit", "h.grit", "film.mkv", "film.mka", "cut.oga", "phone.grit", "torn.grit"}
     if verb[0] != "remux":
         # The others cannot be named as outputs; with `compress` they are more to read.
         others = {name for name in others if name.endswith(".grit")}
@@ -184,6 +187,14 @@ def test_a_page_on_a_full_disk_leaves_nothing(here):
     assert on_a_full_disk("page", "old", "--force").returncode == 1
     assert [path.name for path in (here / "old").rglob("*")] == ["index.html"]
     assert (here / "old" / "index.html").read_text() == "mine"
+
+
+def test_evaluate_on_a_full_disk_leaves_nothing(here):
+    pytest.importorskip("matplotlib")
+    done = on_a_full_disk("evaluate", ".", "--out", "new/deep", "--codec", "original")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+    assert "cannot write new/deep/clips/" in done.stderr and "File too large" in done.stderr
+    assert not (here / "new").exists()
 
 
 def test_folders_for_results_that_fail_go_again(command, here):

@@ -360,6 +360,13 @@ def test_the_page_of_the_listening_test_is_served(finished):
     assert len(shown) == 4 + 2 * trials.MOST_STIMULI + 3 and "mp3" not in str(shown[1:])
 
 
+def test_the_original_alone_has_a_report(clips, tmp_path):
+    """Its picture has no point."""
+    alone = ["--codec", "original", "--measure", "lsd", "--condition", "none", "--limit", "1", "--jobs", "1"]
+    assert cli.main(["evaluate", str(clips), "--out", str(tmp_path / "out"), *alone]) == 0
+    assert (tmp_path / "out" / "results.md").is_file()
+
+
 def test_results_of_another_release_are_refused(tmp_path):
     (tmp_path / results.RESULTS).write_text('{"clips": [], "entries": [], "scores": [], "sounds": [], "new": 1}')
     with pytest.raises(UsageError, match="is not what this release writes"):

@@ -61,6 +61,17 @@ def test_what_needs_av(tmp_path, without_av):
     one_line(without_av("decompress", tmp_path / "clip.grit", tmp_path / "b.mp3"), 2, "gritcodec[av]")
 
 
+def test_a_film_called_grit_is_not_replaced(tmp_path, without_av):
+    """Though nothing here can read it."""
+    clip = wav_of(tmp_path, 1.0)
+    phone = ffmpeg(clip, tmp_path / "a.m4a", "-c:a", "aac").rename(tmp_path / "a.grit")
+    before = phone.read_bytes()
+    one_line(without_av("compress", clip, phone, "--force"), 2, "is film or other audio: it is not replaced")
+    one_line(without_av("compress", phone, tmp_path / "b.grit"), 1, "pip install 'gritcodec[av]'")
+    one_line(without_av("decompress", phone), 1, "not a .grit file")
+    assert phone.read_bytes() == before and not (tmp_path / "b.grit").exists()
+
+
 @pytest.mark.parametrize("name", ["a.ogg", "a.aac", "a.kux"])
 def test_no_sound_of_the_kind_it_is_named(tmp_path, command, name):
     for data in (NOISE, NOISE[:700], bytes(3000)):

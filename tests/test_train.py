@@ -147,10 +147,10 @@ def test_a_full_disk_is_no_bug(tmp_path, size):
     assert done.stderr.startswith("gritcodec: error: cannot write ") and done.stderr.count("\n") == 1, done.stderr
     assert "File too large" in done.stderr and str(tmp_path / "runs" / "tiny") in done.stderr
     assert checkpoint.read_bytes() == before and not list(checkpoint.parent.rglob("*.part"))
-    out = tmp_path / "model"
+    out = tmp_path / "new" / "deep" / "model"
     done = command("export", checkpoint.parent, out, preexec_fn=lambda: limit(min(size, 20_000)))
     assert done.returncode == 1 and done.stderr.startswith("gritcodec: error: cannot write "), done.stderr
-    assert not out.exists() and not (tmp_path / ".model.part").exists()
+    assert not (tmp_path / "new").exists()
 
 
 def test_export_replaces_nothing_but_models(tmp_path):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gritcodec import messages
+from gritcodec import files, messages
 from gritcodec.cli import typed
 from gritcodec.cli.options import help_end, name_option, named_path
 from gritcodec.errors import UsageError
@@ -146,10 +146,10 @@ def _run(plan: Plan, speed: Path | None, publish: Path | None, command: str) -> 
     if publish is not None and not publish.is_dir():
         raise UsageError(f"--publish {publish}: there is no such folder")
     found = planning.evaluate(plan, messages.note)
-    plan.out.mkdir(parents=True, exist_ok=True)
     found.speed, found.command = figures, command
-    results.save(found, plan.out)
-    written = page.write(found, plan.out, publish, command)
+    with files.new_folders(plan.out):
+        results.save(found, plan.out)
+        written = page.write(found, plan.out, publish, command)
     if not messages.is_quiet():
         _print_summary(found)
         for path in written:

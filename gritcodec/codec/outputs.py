@@ -12,7 +12,7 @@ from gritcodec.bitstream import Reader
 from gritcodec.containers import remux
 from gritcodec.errors import GritcodecError, UsageError
 from gritcodec.files import PathLike
-from gritcodec.sound import audio
+from gritcodec.sound import audio, behind, ends
 from gritcodec.sound.pipes import PIPE, PcmWriter, RawFormat, binary_output
 from gritcodec.sound.writing import Form, open_writer
 
@@ -34,11 +34,19 @@ def refuse_audio(target: PathLike) -> None:
     try:
         audio.AudioReader(target).close()
     except (GritcodecError, OSError):
-        # A film without sound, or one that only FFmpeg could read.
-        if not others:
+        # A film without sound, one that only FFmpeg could read, or one that is damaged.
+        if not others and not _begins_as_sound(target):
             return
         what = "film or other audio"
     raise UsageError(f"{target} is {what}: it is not replaced by a .grit stream, with --force either")
+
+
+def _begins_as_sound(path: PathLike) -> bool:
+    with suppress(OSError), open(path, "rb") as stream:
+        head = stream.read(behind.ENOUGH)
+        return ends.is_for_av(head) or behind.begins(head)
+    # What cannot be read is not known to be none.
+    return True
 
 
 @contextmanager

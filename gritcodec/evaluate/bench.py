@@ -26,7 +26,7 @@ import numpy as np
 from gritcodec import files
 from gritcodec.errors import AudioError, GritcodecError
 from gritcodec.evaluate import align, recogniser, sets
-from gritcodec.evaluate.contenders.base import RATE, Contender, read_pcm, resample_pcm, write_pcm
+from gritcodec.evaluate.contenders.base import RATE, Contender, pcm_file, read_pcm, resample_pcm, write_pcm
 from gritcodec.evaluate.measures import MEASURES, Measure, Pair
 from gritcodec.evaluate.results import Entry, Score
 from gritcodec.evaluate.sets import Clip
@@ -225,8 +225,6 @@ def _with_text(pair: Pair, task: Task) -> Pair:
 
 def _code(task: Task, known: _Known) -> np.ndarray:
     """Encode and decode; return float [samples] at 16 kHz, aligned and as long as the clip."""
-    import soundfile
-
     with _work() as work:
         packed, output = work / "clip.bin", work / "clip.wav"
         task.contender.encode(task.clip.path, packed)
@@ -238,9 +236,9 @@ def _code(task: Task, known: _Known) -> np.ndarray:
     known.data["lag"] = lag
     decoded = align.shift(decoded, 0 if task.contender.keeps_time else lag, len(reference))
     if task.keep_audio:
-        task.path.parent.mkdir(parents=True, exist_ok=True)
-        with files.atomic_output(task.path.with_suffix(".flac")) as temporary:
-            soundfile.write(temporary, decoded, RATE, format="FLAC", subtype="PCM_16")
+        path = task.path.with_suffix(".flac")
+        with files.new_folders(path.parent):
+            files.write_bytes(path, pcm_file(decoded, RATE, "FLAC"))
     return _floats(decoded)
 
 
@@ -270,8 +268,8 @@ class _Known:
 
     def save(self) -> None:
         """Write it back."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        files.write_bytes(self._path, json.dumps(self.data, indent=1).encode())
+        with files.new_folders(self._path.parent):
+            files.write_bytes(self._path, json.dumps(self.data, indent=1).encode())
 
 
 def _digest(*parts: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,9 @@ def serve(out: Path, port: int) -> None:
         app.block_thread()
     finally:
         shutil.rmtree(material.folder, ignore_errors=True)
+        # Where nobody has answered.
+        with suppress(OSError):
+            material.folder.parent.rmdir()
 
 
 def prepare_gradio() -> None:

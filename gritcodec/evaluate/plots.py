@@ -54,7 +54,9 @@ def rate_distortion(results: Results, panels: Sequence[tuple[str, str]], columns
     for axis, (measure, condition) in zip(axes.flat, panels, strict=False):
         _panel(axis, results, measure, condition)
     handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncol=min(len(labels), _LEGEND), frameon=False)
+    # The original alone has no point.
+    if labels:
+        figure.legend(handles, labels, loc="lower center", ncol=min(len(labels), _LEGEND), frameon=False)
     lines = -(-len(labels) // _LEGEND)
     figure.tight_layout(rect=(0, (0.1 + 0.25 * lines) / figure.get_figheight(), 1, 1))
     buffer = io.BytesIO()

@@ -14,8 +14,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gritcodec import files
 from gritcodec.errors import UsageError
-from gritcodec.evaluate.contenders.base import RATE, write_pcm
+from gritcodec.evaluate.contenders.base import RATE, pcm_file
 
 # Clips below this hold no speech to rate: they count where every clip counts, and nowhere else.
 FAINT_DB = -70.0
@@ -175,9 +176,9 @@ def write_clip(
     """Write samples as the wav file that codecs get, and describe it."""
     name = name or source.name
     path = folder / condition / f"{Path(name).with_suffix('').as_posix().replace('/', '_')}.wav"
-    path.parent.mkdir(parents=True, exist_ok=True)
     pcm = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
-    write_pcm(path, pcm, RATE)
+    with files.new_folders(path.parent):
+        files.write_bytes(path, pcm_file(pcm, RATE))
     level = float(10 * np.log10(np.mean(np.square(pcm / 32768)) + 1e-12))
     digest = hashlib.sha256(pcm.tobytes()).hexdigest()[:20]
     text = source.text if condition == CLEAN else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import random
 import secrets
+import shutil
 import threading
 import time
 from collections import defaultdict
@@ -62,9 +63,16 @@ class Material:
             UsageError: the run kept no original, or nothing to compare with it.
         """
         self.folder = out / "listening" / f"sounds-{secrets.token_hex(4)}"
-        self.folder.mkdir(parents=True)
-        labels = _labels(results)
         self.clips: list[tuple[str, str, Path, tuple[tuple[str, Path], ...]]] = []
+        with files.new_folders(self.folder):
+            try:
+                self._fill(results, out)
+            except BaseException:
+                shutil.rmtree(self.folder, ignore_errors=True)
+                raise
+
+    def _fill(self, results: Results, out: Path) -> None:
+        labels = _labels(results)
         for (condition, clip), by_label in page.sounds(results).items():
             there = [label for label in labels if label in by_label]
             if "original" not in by_label or not there:
@@ -133,8 +141,7 @@ class Answers:
         """Append a trial's answers: a rating for each stimulus, or 1 for a right answer and 0 for a wrong one."""
         now = time.strftime("%Y-%m-%dT%H:%M:%S")
         name = " ".join(listener.split())[:40]
-        with self._lock:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock, files.new_folders(self.path.parent):
             begin = not self.path.is_file()
             with open(self.path, "a", newline="", encoding="utf-8") as stream:
                 writer = csv.writer(stream)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gritcodec import config as configuration
-from gritcodec import messages, model_store
+from gritcodec import files, messages, model_store
 from gritcodec.engine import store
 from gritcodec.errors import ConfigError
 from gritcodec.nn.autoencoder import Autoencoder
@@ -49,18 +49,18 @@ def export(run: Path, out: Path | None = None, force: bool = False) -> Path:
         raise ConfigError(f"{out} holds other things than a model: it is not replaced, with --force either")
     network, best = _best(run, config)
     part = out.with_name(f".{out.name}.part")
-    try:
-        with store.writing(out):
+    with files.new_folders(out.parent), store.writing(out):
+        try:
             shutil.rmtree(part, ignore_errors=True)
-            part.mkdir(parents=True)
+            part.mkdir()
             store.save(part, network)
             parameters = sum(p.numel() for p in network.parameters())
             (part / "README.md").write_text(card(config, best, parameters, _environment(run)), encoding="utf-8")
             if out.exists():
                 shutil.rmtree(out)
             part.replace(out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
     return out
 
 

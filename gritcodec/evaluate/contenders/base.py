@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 from abc import ABC, abstractmethod
@@ -11,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gritcodec import files
 from gritcodec.errors import AudioError, UsageError
 
 # Every clip of the bench is mono at this rate: the band that PESQ-WB and the shipped model know.
@@ -132,10 +134,18 @@ def read_pcm(path: Path) -> tuple[NDArray[np.int16], int]:
 
 
 def write_pcm(path: Path, samples: NDArray[np.int16], rate: int) -> None:
-    """Write int16 [samples] as a plain wav file."""
+    """Write int16 [samples] as a plain wav file; `OutputError` where the system refuses."""
+    with files.system_errors(path):
+        path.write_bytes(pcm_file(samples, rate))
+
+
+def pcm_file(samples: NDArray[np.integer | np.floating], rate: int, form: str = "WAV") -> bytes:
+    """Return the bytes of a file of 16 bits: libsndfile's word for a full disk says less than the system's."""
     import soundfile
 
-    soundfile.write(path, samples, rate, subtype="PCM_16", format="WAV")
+    stream = io.BytesIO()
+    soundfile.write(stream, samples, rate, format=form, subtype="PCM_16")
+    return stream.getvalue()
 
 
 def resample_pcm(samples: NDArray[np.int16], rate: int, target: int) -> NDArray[np.int16]:
