@@ -79,6 +79,8 @@ def test_what_is_said_of_a_few_samples(command, tmp_path):
     assert code == 0 and err == "" and f" {size / 32:.2g} times larger than 16-bit PCM, " in out
     code, out, _ = command("info", tmp_path / "few.grit", "--json")
     assert code == 0 and json.loads(out)["ratio"] == float(f"{32 / size:.2g}")
+    code, out, _ = command("compress", tmp_path / "few.wav", "--tag", f"comment={4000 * 'x'}", "--force")
+    assert code == 0 and " 260 times larger than 16-bit PCM, " in out
 
 
 def test_there_and_back(command, clip, tmp_path):

@@ -11,7 +11,7 @@ from tools import tool
 
 from gritcodec.errors import UsageError
 from gritcodec.sound import audio, id3, writing
-from gritcodec.sound.tags import cleaned
+from gritcodec.sound.tags import affordable, cleaned
 
 TAGS = {"title": "Größe & Co", "artist": "Jane", "date": "1813", "comment": "read aloud", "language": "eng"}
 # Not in the second half of a second: there FFmpeg writes them into Ogg a second late.
@@ -194,3 +194,26 @@ def test_what_cannot_be_written(tmp_path):
         with pytest.raises(Exception, match=r"does not hold 6 channels; name it \.wav"):
             audio.write(tmp_path / name, waveform, RATE)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.wav", "y.wav"]
+
+
+def test_long_texts_do_not_take_the_sound_s_place(tmp_path, command):
+    """Shortest first, a twentieth of the file at most; what is left out is named, and --tag keeps it."""
+    path = ffmpeg(
+        wav_of(tmp_path), tmp_path / "a.flac", "-metadata", "title=Talk", "-metadata", f"lyrics={'la ' * 900}"
+    )
+    code, _, err = command("compress", path, tmp_path / "a.grit")
+    assert code == 0 and err.count("\n") == 1 and "left out of its tags" in err and ": lyrics (--tag" in err
+    assert facts(command, tmp_path / "a.grit")[0] == {"title": "Talk"}
+    code, _, err = command("compress", path, tmp_path / "b.grit", "--tag", f"lyrics={'la ' * 900}")
+    assert (code, err) == (0, "") and "lyrics" in facts(command, tmp_path / "b.grit")[0]
+    pairs = [(name, size * "x") for name, size in (("b", 300), ("a", 900), ("c", 40), ("d", 600))]
+    assert affordable(pairs, 0) == ([pairs[2]], [pairs[0], pairs[1], pairs[3]])
+    assert affordable(pairs, 40_000) == ([pairs[0], pairs[2], pairs[3]], [pairs[1]])
+    assert affordable(pairs, 1_000_000) == (pairs, [])
+
+
+def test_the_statistics_of_mkvmerge_stay_behind(tmp_path, command):
+    ffmpeg(wav_of(tmp_path), tmp_path / "a.mka", "-c:a", "flac")
+    subprocess.run([tool("mkvmerge"), "-q", "-o", tmp_path / "b.mka", tmp_path / "a.mka"], check=True)
+    assert command("compress", tmp_path / "b.mka", tmp_path / "b.grit")[0] == 0
+    assert set(facts(command, tmp_path / "b.grit")[0]) <= {"date"}

@@ -44,8 +44,13 @@ def describe_size(header: Header, size: int) -> str:
     channels = f" for {header.channels} channels" if header.channels > 1 else ""
     rate = f"{kbps(header, size):.2f} kbps{channels}"
     times = ratio(header, size)
-    smaller = f"{times:g} times smaller" if times >= 1 else f"{1 / times:.2g} times larger"
+    smaller = f"{_plain(times)} times smaller" if times >= 1 else f"{_plain(float(f'{1 / times:.2g}'))} times larger"
     return f"{size:,} bytes, {rate}, {smaller} than 16-bit PCM"
+
+
+def _plain(number: float) -> str:
+    """Return a number without an exponent."""
+    return f"{number:,.0f}" if number >= 100_000 else f"{number:g}"
 
 
 def describe_seconds(seconds: float) -> str:

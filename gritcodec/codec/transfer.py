@@ -17,6 +17,7 @@ from gritcodec import files
 from gritcodec.bitstream import Chunk, Header, Reader, parse_header
 from gritcodec.bitstream.items import MARK, Item, read_mark
 from gritcodec.codec.about import About
+from gritcodec.codec.described import DEFAULT_BITRATE
 from gritcodec.codec.outputs import refuse_audio, sound_output, whole_output
 from gritcodec.codec.settings import Progress, Settings, bitrate_notes
 from gritcodec.containers import remux
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 # Peaks that much above full scale are worth a word when they are clipped.
 _AUDIBLE_DB = 0.5
+# Of a recording that does not say how long it is.
+_USUAL_SECONDS = 60.0
 # Called with a line for people.
 Tell = Callable[[str], None]
 
@@ -95,7 +98,7 @@ def compress(
             like = None if str(source) == PIPE else source
             header = _compress_whole(codec, meter, target, like, settings, tell or _unheard)
         damage = reader.damage
-        for line in reader.notes:
+        for line in (*reader.notes, *meter.notes):
             (tell or _unheard)(line)
     if tell is None:
         # Whoever calls this as a library need not look at the outcome.
@@ -113,13 +116,15 @@ class _Meter:
         num_samples: samples in each channel so far.
         size: bytes that they take; whoever compresses says it.
         about: what is said of the recording; its tags and marks grow until the last block, of a pipe.
+        notes: a line about tags that are left out.
     """
 
     def __init__(self, reader: audio.AudioReader, settings: Settings, progress: Progress | None) -> None:
         self._reader, self._settings, self._progress = reader, settings, progress
         self.sample_rate, self.channels = reader.sample_rate, reader.channels
         self.num_samples = self.size = 0
-        self.about = self._about()
+        self.notes: list[str] = []
+        self.about = self._about(reader.expected_seconds or _USUAL_SECONDS)
 
     @property
     def seconds(self) -> float:
@@ -134,7 +139,7 @@ class _Meter:
         if self._settings.strict and self._reader.damage:
             raise AudioError(f"{self._reader.path}: {'; '.join(self._reader.damage)}")
         # What stands behind the sound in a pipe is known now.
-        now = self._about()
+        now = self._about(self.seconds)
         for kept, found in ((self.about.tags, now.tags), (self.about.marks, now.marks)):
             assert isinstance(kept, list)
             kept[:] = found
@@ -142,14 +147,24 @@ class _Meter:
     def sized(self, size: int) -> None:
         self.size = size
 
-    def _about(self) -> About:
+    def _about(self, seconds: float) -> About:
         if not self._settings.carry:
             return self._settings.about_at(self.sample_rate)
         own = self._settings.about.tags
-        carried = tags.cleaned(self._reader.tags)
+        # What is given by hand replaces the recording's, and stays.
+        carried = tags.merged(own, tags.cleaned(self._reader.tags))[len(own) :]
+        carried, left = tags.affordable(carried, self._budget(seconds))
+        names = ", ".join(dict.fromkeys(name for name, _ in left))
+        what = "left out of its tags, which may take a twentieth of the file"
+        self.notes = [f"{what}: {names} (--tag NAME=TEXT keeps one)"] if left else []
         chapters = () if self._settings.marks else self._reader.chapters
         named = [(max(seconds, 0.0), tags.short_name(name)) for seconds, name in chapters]
-        return self._settings.about_at(self.sample_rate, tags.merged(own, carried)[len(own) :], named)
+        return self._settings.about_at(self.sample_rate, carried, named)
+
+    def _budget(self, seconds: float) -> float:
+        """Return the bytes that the file may have."""
+        bits = 1000 * (self._settings.bitrate or DEFAULT_BITRATE) * self.channels * seconds
+        return bits / 8 if self._settings.size_limit is None else self._settings.size_limit
 
 
 def _compress_live(codec: Codec, meter: _Meter, settings: Settings, tell: Tell) -> Header:
@@ -167,6 +182,8 @@ def _compress_live(codec: Codec, meter: _Meter, settings: Settings, tell: Tell) 
         codec.frames_in_packet(settings.packet_seconds),
     )
     head = next(pieces)
+    # Tags that are known at the end alone come too late.
+    said = meter.notes
     header, _ = parse_header(head)
     for line in bitrate_notes(header, settings.bitrate):
         tell(line)
@@ -174,6 +191,7 @@ def _compress_live(codec: Codec, meter: _Meter, settings: Settings, tell: Tell) 
         output.write(piece)
         output.flush()
         meter.size += len(piece)
+    meter.notes = said
     return header
 
 

@@ -12,6 +12,8 @@ Pairs = list[tuple[str, str]]
 # Of what a header has room for; the rest is for what is given by hand.
 _MOST_BYTES = MAX_EXTRA_BYTES // 4
 _MOST_MARK_BYTES = 200
+# What a tag takes beside its texts, at most.
+_FIELD_BYTES = 8
 # Names that other formats have for the same; None: of the encoder, of pictures, or what only that file is about.
 _NAMES: dict[str, str | None] = {
     "track": "tracknumber",
@@ -37,6 +39,11 @@ _NAMES: dict[str, str | None] = {
     "wmfsdkneeded": None,
     "isvbr": None,
 }
+# mkvmerge's word about the track it wrote, which is another one now.
+_NAMES |= dict.fromkeys(("bps", "number_of_frames", "number_of_bytes", "_statistics_tags"))
+_NAMES |= dict.fromkeys(("_statistics_writing_app", "_statistics_writing_date_utc"))
+# Of a file's bytes what tags may take, which stand in it twice; so much text may be there in any.
+_SHARE, _COPIES, _ALWAYS_BYTES = 0.05, 2, 256
 _CHAPTER = re.compile(r"CHAPTER(\d+)(NAME)?", re.IGNORECASE)
 
 
@@ -50,11 +57,29 @@ def cleaned(pairs: Iterable[tuple[str, str]]) -> Pairs:
         value = value.encode("utf-8", "replace").decode().strip("\0 \r\n")
         if key is None or not value or key.startswith("itun") or (key, value) in found or not is_new_tag(key, value):
             continue
-        cost = len(key.encode()) + len(value.encode()) + 8
+        cost = _cost((key, value))
         if cost <= room and (key, value) != ("language", "und"):
             room -= cost
             found.append((key, value))
     return found
+
+
+def affordable(pairs: Pairs, file_bytes: float) -> tuple[Pairs, Pairs]:
+    """Return the tags that a file of so many bytes has room for, and those that it has not, the longest.
+
+    Sound pays for them: lyrics of nine kilobytes would be three quarters of a minute of speech.
+    """
+    room = max(file_bytes * _SHARE / _COPIES, _ALWAYS_BYTES)
+    kept = set[tuple[str, str]]()
+    for pair in sorted(pairs, key=_cost):
+        room -= _cost(pair)
+        if room >= 0:
+            kept.add(pair)
+    return [pair for pair in pairs if pair in kept], [pair for pair in pairs if pair not in kept]
+
+
+def _cost(pair: tuple[str, str]) -> int:
+    return sum(len(text.encode()) for text in pair) + _FIELD_BYTES
 
 
 def merged(given: Sequence[tuple[str, str]], carried: Pairs) -> Pairs:
