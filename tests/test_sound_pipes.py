@@ -150,6 +150,16 @@ def test_what_shells_do(tmp_path, tiny_model, how, ending):
     assert out.read_bytes() == (tmp_path / "b.grit").read_bytes()
 
 
+def test_raw_samples_with_a_header(command, tmp_path):
+    """They are taken as asked for, and that is said."""
+    path = wav_of(tmp_path)
+    code, _, err = command("compress", path, tmp_path / "a.grit", "--raw", "s16le", "--rate", RATE)
+    assert code == 0 and err.count("\n") == 1 and "leave --raw out to read it" in err
+    (tmp_path / "b.raw").write_bytes(path.read_bytes()[44:])
+    code, _, err = command("compress", tmp_path / "b.raw", tmp_path / "b.grit", "--raw", "s16le", "--rate", RATE)
+    assert (code, err) == (0, "")
+
+
 def test_raw_samples_that_end_inside_one(command, tmp_path):
     (tmp_path / "a.raw").write_bytes((speech() * 32768).astype("<i2").tobytes() + b"x")
     raw = ["--raw", "s16le", "--rate", RATE]

@@ -10,6 +10,7 @@ import numpy as np
 from gritcodec.bitstream import MAX_CHANNELS, MAX_SAMPLE_RATE
 from gritcodec.errors import UsageError
 from gritcodec.files import PathLike
+from gritcodec.sound import behind
 from gritcodec.sound.audio import AudioReader
 from gritcodec.sound.inputs import PIPE as PIPE
 from gritcodec.sound.inputs import open_input
@@ -20,6 +21,8 @@ RAW_FORMATS = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}
 # Of telephones and old recorders; they are read alone.
 _RAW_INPUTS = {**RAW_FORMATS, "mulaw": ULAW, "alaw": ALAW, "u8": "u1", "s8": "<i1"}
 _WAV_PCM, _WAV_FLOAT = 1, 3
+# Of a file what tells that it has a header.
+_HEAD = 64
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,15 @@ def open_audio(source: PathLike, raw: RawFormat | None = None, track: int | None
         return AudioReader(source, open_input(source), track)
     raw.check(for_input=True)
     layout = Layout("raw", _RAW_INPUTS[raw.name], raw.sample_rate or 0, raw.channels)
-    return AudioReader(source, open_input(source, may_be_empty=True), layout=layout)
+    opened = open_input(source, may_be_empty=True)
+    # A pipe is not kept waiting for it.
+    has_header = opened.path is not None and behind.is_met(opened.peek(_HEAD), 0)
+    reader = AudioReader(source, opened, layout=layout)
+    if has_header:
+        reader.notes.append(
+            "it begins as a file with a header, which --raw takes for samples: leave --raw out to read it"
+        )
+    return reader
 
 
 class PcmWriter:
