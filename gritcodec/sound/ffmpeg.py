@@ -131,6 +131,11 @@ class AvReader:
             block = block[:, cut:]
             if rate == self.sample_rate:
                 # The end is known once all packets are: until then what may lie behind it is held back.
+                if held is not None and held.shape[0] != block.shape[0]:
+                    # Broadcasts go from two channels to six and back; what was held back lies inside.
+                    done += held.shape[1]
+                    yield from adapter.push(held, rate)
+                    held = None
                 block = block if held is None else np.concatenate([held, block], axis=1)
                 allowed = self._span.so_far(rate)
                 room = block.shape[1] if allowed is None else max(min(allowed - done, block.shape[1]), 0)

@@ -5,6 +5,7 @@ FLAC and MP3 are taken apart by their own frames, Vorbis, Opus and FLAC in Ogg b
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import os
@@ -88,7 +89,7 @@ def _cut_at(begins: list[int], length: int) -> list[Part]:
 def _walked(stream: Any, length: int, at: int, end_of: _EndOf, alike: tuple[bytes, int] | None) -> list[Part]:
     """Return what begins behind the end of each file; `alike`: what stands where in those that are read too."""
     found, begin = list[Part](), 0
-    while (end := end_of(stream, at)) is not None and at < end < length:
+    while (end := _told(stream, at, end_of)) is not None and at < end < length:
         stream.seek(end)
         data = stream.read(min(length - end, _TAGS))
         behind_tags = frames.after_tags(data, 0, with_id3=False)
@@ -109,6 +110,18 @@ def _walked(stream: Any, length: int, at: int, end_of: _EndOf, alike: tuple[byte
         if not is_alike:
             return [*found, Part(begin, length, False)]
     return [*found, Part(begin, length, True)]
+
+
+def _told(stream: Any, at: int, end_of: _EndOf) -> int | None:
+    """Return what `end_of` does; None where a damaged header tells of a place that no file has."""
+    try:
+        return end_of(stream, at)
+    except OverflowError:
+        return None
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return None
 
 
 def _places(stream: Any, mark: bytes) -> list[int]:
@@ -203,7 +216,8 @@ def _tta_end(stream: Any, at: int) -> int | None:
     rate, samples = int.from_bytes(head[10:14], "little"), int.from_bytes(head[14:18], "little")
     count = -(-samples // max(256 * rate // 245, 1))
     table = stream.read(4 * count + 4)
-    sizes = (int.from_bytes(table[place : place + 4], "little") for place in range(0, 4 * count, 4))
+    # No more than there is: a damaged header may tell of anything.
+    sizes = (int.from_bytes(table[place : place + 4], "little") for place in range(0, min(4 * count, len(table)), 4))
     return at + len(head) + len(table) + sum(sizes)
 
 
@@ -323,7 +337,7 @@ def _begins_in_time(head: bytes) -> bool:
     place = head.find(b"tfdt")
     if place < 0 or head.find(b"moof") < 0:
         return True
-    size = 8 if head[place + 4] else 4
+    size = 8 if head[place + 4 : place + 5] > b"\0" else 4
     return not any(head[place + 8 : place + 8 + size])
 
 

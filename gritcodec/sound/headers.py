@@ -138,7 +138,9 @@ def _aiff_text(name: bytes, source: Input, size: int, layout: Layout) -> None:
 def _extended(data: bytes) -> int:
     """Return the whole number nearest to an 80-bit float."""
     exponent, mantissa = struct.unpack(">HQ", data)
-    value = math.ldexp(mantissa, (exponent & 0x7FFF) - 16383 - 63)
+    # More than any rate is none, and may be more than a float holds.
+    shift = min((exponent & 0x7FFF) - 16383, 31) - 63
+    value = math.ldexp(mantissa, shift)
     return round(value) if value < 1 << 31 else 0
 
 

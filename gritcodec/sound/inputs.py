@@ -1,5 +1,6 @@
 """Where sound comes from: a file or a pipe, opened once, read forwards, with a way back while it is not settled."""
 
+import errno
 import os
 import sys
 import tempfile
@@ -78,8 +79,13 @@ class Input:
         return self._at
 
     def seek(self, position: int) -> None:
-        """Go to a place, where the input is seekable."""
-        self._stream.seek(position)
+        """Go to a place, where the input is seekable; further than a file can be is its end."""
+        try:
+            self._stream.seek(position)
+        except (OSError, OverflowError) as error:
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:
+                raise
+            position = int(self._stream.seek(0, os.SEEK_END))
         self._ahead, self._at = b"", position
 
     def length(self) -> int:
