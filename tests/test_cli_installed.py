@@ -209,6 +209,7 @@ def test_shells_complete_verbs_options_bitrates_and_models(place):
     assert done.code == 0 and (place / ".bash_completions" / "gritcodec.sh").is_file()
 
 
+@pytest.mark.slow
 def test_the_bench_goes_on_past_a_file_that_it_cannot_read(place, tmp_path):
     pytest.importorskip("pesq")
     (tmp_path / "set").mkdir()

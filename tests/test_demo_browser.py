@@ -100,6 +100,7 @@ def test_microphone(page):
     assert "kbps" in shown(page, "#kbps")
 
 
+@pytest.mark.slow
 def test_all_bitrates_side_by_side(page, tiny_model):
     page.click("#compare")
     page.wait_for_selector("#table")

@@ -257,6 +257,7 @@ def test_m4a_and_video_go_in(page, tmp_path, name):
     assert 1.9 < soundfile.info(tmp_path / f"{stem}-3kbps.wav").duration < 2.2
 
 
+@pytest.mark.slow
 def test_nothing_is_offered_that_is_not_there(page):
     page.click("#tab-abx-button")
     pairs = page.locator("#pair label").all_inner_texts()

@@ -352,6 +352,7 @@ def openslr(librispeech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
+@pytest.mark.slow
 def test_download_through_torchaudio(openslr, tmp_path):
     sums = {file.name: sha256(file.read_bytes()).hexdigest() for file in openslr.iterdir()}
     # A run that was killed while it unpacked: torchaudio alone would take this for the whole subset.

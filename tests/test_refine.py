@@ -69,7 +69,9 @@ def heard(codec, codes, stages):
 
 
 # Blocks are of 256 frames, 5.12 s, and the 16 after them: one block, two, and two with a few frames more.
-@pytest.mark.parametrize("seconds", [0.3, 5.0, 5.5, 11.0])
+@pytest.mark.parametrize(
+    "seconds", [0.3, 5.0, *(pytest.param(length, marks=pytest.mark.slow) for length in (5.5, 11.0))]
+)
 @pytest.mark.parametrize("rate, channels", [(16000, 1), (44100, 2)])
 def test_codes_do_not_depend_on_how_a_signal_is_cut_or_at_which_bitrate(codec, seconds, rate, channels):
     waveform = tone(channels, round(seconds * rate), rate)

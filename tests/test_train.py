@@ -93,7 +93,8 @@ def command(*arguments, **options):
     return subprocess.run(line, capture_output=True, text=True, **options)
 
 
-@pytest.mark.parametrize("codes", [pytest.param(True, marks=pytest.mark.slow), False])
+@pytest.mark.parametrize("codes", [True, False])
+@pytest.mark.slow
 def test_a_run_that_is_stopped_says_where_it_stands_and_is_exported(tmp_path, codes):
     """Before the first validation, and before there are codes too: then some are drawn to listen to."""
     changes = {"steps": 10**6, "quantize_after": 2 if codes else 10**6, "log_every": 10**6, "checkpoint_every": 10**6}
@@ -120,6 +121,7 @@ def test_a_run_that_is_stopped_says_where_it_stands_and_is_exported(tmp_path, co
     assert done.returncode == 0 and sound.stat().st_size > 200_000, done.stderr
 
 
+@pytest.mark.slow
 def test_a_quiet_run_says_nothing(tmp_path):
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings(tmp_path)))
     done = command("train", tmp_path / "run.yaml", "-q")
@@ -153,6 +155,7 @@ def test_a_full_disk_is_no_bug(tmp_path, size):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_export_replaces_nothing_but_models(tmp_path):
     """A folder goes as a whole: one of recordings, or the run itself, is none to replace."""
     run, sounds = tmp_path / "run", tmp_path / "sounds"

@@ -166,7 +166,14 @@ def test_its_files_are_this_packages_byte_for_byte(name, codec, weights, tmp_pat
 
 
 @needs_node
-@pytest.mark.parametrize(("frames", "chain"), [(1, True), (4, True), (1, False), (15, True), (16, False), (64, False)])
+@pytest.mark.parametrize(
+    ("frames", "chain"),
+    [
+        (1, True),
+        *(pytest.param(*way, marks=pytest.mark.slow) for way in ((4, True), (1, False), (15, True), (16, False))),
+        (64, False),
+    ],
+)
 def test_its_live_streams_are_this_packages_byte_for_byte(frames, chain, codec, weights, tmp_path):
     sound, _ = signals()["a budget, and a pause" if frames in (1, 64) else "stereo"]
     sound.astype("<f4").tofile(tmp_path / "in.f32")
@@ -218,6 +225,7 @@ class TestTools:
     def test_types(self, tools):
         run(NODE, tools / "typescript" / "bin" / "tsc", "-p", WEB, "--noEmit")
 
+    @pytest.mark.slow
     def test_the_packed_package_in_an_empty_project(self, tools, tmp_path):
         environment = {**os.environ, "PYTHON": sys.executable, "npm_config_loglevel": "error"}
         run("npm", "pack", "--pack-destination", tmp_path, cwd=WEB, env=environment)
