@@ -52,6 +52,7 @@ def test_an_aiff_of_an_impossible_rate(clip, tmp_path):
 
 
 @needs_ffmpeg
+@pytest.mark.filterwarnings("ignore:.*cut off")
 def test_sizes_that_no_file_has(clip, tmp_path):
     caf = coded(clip, "clip.caf", "-c:a", "pcm_s16be")
     at = caf.index(b"data") + 4
