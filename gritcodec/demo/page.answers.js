@@ -12,12 +12,13 @@
       const messages = (rest + text).split("\n\n");
       rest = messages.pop();
       for (const message of messages) {
-        state.heard = true;
         if (answered.test(message)) awaited.delete(JSON.parse(message.replace(/^data:/, "")).event_id);
-        state.again = ended.test(message) && awaited.size > 0;
-        if (state.again) continue;
-        // Whoever is told of the end has a moment to believe it before the next question counts as asked.
-        if (ended.test(message)) closed = new Promise((go) => setTimeout(go, 50));
+        if (ended.test(message)) {
+          state.again = awaited.size > 0;
+          if (state.again) continue;
+          // Whoever is told of the end has a moment to believe it before the next question counts as asked.
+          closed = new Promise((go) => setTimeout(go, 50));
+        }
         out.enqueue(message + "\n\n");
       }
     } });
@@ -26,10 +27,10 @@
     try {
       for (let part = answer, state; ; part = await ask(address, { signal })) {
         if (!part.ok || !part.body) break;
-        state = { heard: false, again: false };
+        state = { again: false };
         const text = part.body.pipeThrough(new TextDecoderStream()).pipeThrough(hear(state)).pipeThrough(new TextEncoderStream());
         await text.pipeTo(sink, { preventClose: true, signal });
-        if (!state.again || !state.heard) break;
+        if (!state.again) break;
       }
       await sink.close();
     } catch (error) {

@@ -17,15 +17,24 @@ _BEGINS = re.compile(
     re.DOTALL,
 )
 # What is rare in each, and how far behind the beginning it stands, for those who look for it everywhere.
+_AT_FIRST = (
+    b"fLaC",
+    b"OggS\0\x02",
+    b".snd\0\0",
+    b"caff\0\1",
+    b"riff\x2e\x91",
+    b"\x30\x26\xb2\x75\x8e",
+    b"TTA1",
+    b"wvpk",
+    b"FLV\1",
+    b"#!AMR",
+    b"\x1aE\xdf\xa3",
+    b"NIST_1A\n",
+    b"Creative Voice",
+    b"ID3",
+)
 RARE = (
-    *(
-        (mark, 0)
-        for mark in (b"fLaC", b"OggS\0\x02", b".snd\0\0", b"caff\0\1", b"riff\x2e\x91", b"\x30\x26\xb2\x75\x8e")
-    ),
-    *(
-        (mark, 0)
-        for mark in (b"TTA1", b"wvpk", b"FLV\1", b"#!AMR", b"\x1aE\xdf\xa3", b"NIST_1A\n", b"Creative Voice", b"ID3")
-    ),
+    *((mark, 0) for mark in _AT_FIRST),
     *((mark, 8) for mark in (b"WAVE", b"AVI ", b"AIFF", b"AIFC")),
     (b"ftyp", 4),
 )

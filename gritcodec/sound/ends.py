@@ -139,7 +139,7 @@ def _pieces(stream: Any, head: bytes) -> Iterator[int] | None:
     if head[:4] in (b"RIFF", b"RIFX"):
         return _chunks(stream, "little" if head[:4] == b"RIFF" else "big")
     if head[:4] == EBML:
-        return _segments(head)
+        return (end for end in (segment_end(head),) if end is not None)
     if head[:16] == ASF:
         return _objects(stream)
     if head[:3] == b"FLV":
@@ -178,15 +178,15 @@ def _chunks(stream: Any, order: Any) -> Iterator[int]:
         stream.seek(at + at % 2)
 
 
-def _segments(head: bytes) -> Iterator[int]:
+def segment_end(head: bytes) -> int | None:
+    """Return where the first segment of a Matroska file ends; None where its head does not tell."""
     try:
         size, at = ebml.number(head, 4)
         name, at = ebml.name_at(head, at + (size or 0))
         size, at = ebml.number(head, at)
     except CorruptFileError:
-        return
-    if name == SEGMENT and size is not None:
-        yield at + size
+        return None
+    return at + size if name == SEGMENT and size is not None else None
 
 
 def _objects(stream: Any) -> Iterator[int]:

@@ -5,7 +5,6 @@ FLAC and MP3 are taken apart by their own frames, Vorbis, Opus and FLAC in Ogg b
 
 from __future__ import annotations
 
-import errno
 import io
 import math
 import os
@@ -14,9 +13,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from gritcodec.containers import ebml
-from gritcodec.errors import CorruptFileError
 from gritcodec.sound import behind, ends, frames
+from gritcodec.sound.inputs import is_no_place
 
 _HEAD = 1 << 16
 _READ = 1 << 22
@@ -116,10 +114,8 @@ def _told(stream: Any, at: int, end_of: _EndOf) -> int | None:
     """Return what `end_of` does; None where a damaged header tells of a place that no file has."""
     try:
         return end_of(stream, at)
-    except OverflowError:
-        return None
-    except OSError as error:
-        if error.errno != errno.EINVAL:
+    except (OSError, OverflowError) as error:
+        if not is_no_place(error):
             raise
         return None
 
@@ -278,14 +274,8 @@ def _avi_end(stream: Any, at: int) -> int | None:
 
 def _matroska_end(stream: Any, at: int) -> int | None:
     stream.seek(at)
-    head = stream.read(_HEAD)
-    try:
-        size, place = ebml.number(head, 4)
-        name, place = ebml.name_at(head, place + (size or 0))
-        size, place = ebml.number(head, place)
-    except CorruptFileError:
-        return None
-    return at + place + size if name == ends.SEGMENT and size is not None else None
+    end = ends.segment_end(stream.read(_HEAD))
+    return None if end is None else at + end
 
 
 def _form_end(stream: Any, at: int) -> int | None:

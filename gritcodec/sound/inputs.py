@@ -15,6 +15,11 @@ _IN_MEMORY = 1 << 24
 _READ = 1 << 16
 
 
+def is_no_place(error: OSError | OverflowError) -> bool:
+    """Whether a seek failed because no file has that place, of which a damaged header may tell."""
+    return isinstance(error, OverflowError) or error.errno == errno.EINVAL
+
+
 class Input:
     """A binary stream.
 
@@ -83,7 +88,7 @@ class Input:
         try:
             self._stream.seek(position)
         except (OSError, OverflowError) as error:
-            if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            if not is_no_place(error):
                 raise
             position = int(self._stream.seek(0, os.SEEK_END))
         self._ahead, self._at = b"", position
